@@ -2,7 +2,8 @@
 
 A raw `asyncio.Protocol`, one process, keep-alive: every POST is answered with one chat completion of about 200
 Chinese characters that ends in a verdict `[[n]]`, n drawn from the request's bytes, so that equal requests get
-equal answers whoever asks. `GET …/models` lists the one model. Run as a program it prints its base URL.
+equal answers whoever asks. `GET …/models` lists the one model, `GET …/asked` how many POSTs there have been, so
+that a bench can see that a client did what it was timed for. Run as a program it prints its base URL.
 
     python perf/loopback.py --latency-ms 100
 """
@@ -15,6 +16,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import urllib.request
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +42,8 @@ def _completion(number: int) -> bytes:
         "finish_reason": "stop",
     }
     usage = {"prompt_tokens": 300, "completion_tokens": 150, "total_tokens": 450}
-    return _reply({"object": "chat.completion", "choices": [choice], "usage": usage})
+    named = {"id": "chatcmpl-wire", "object": "chat.completion", "created": 0, "model": MODEL}
+    return _reply({**named, "choices": [choice], "usage": usage})
 
 
 REPLIES = [_completion(n) for n in range(1, 11)]
@@ -49,6 +52,8 @@ MODELS = _reply({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
 
 class Chat(asyncio.Protocol):
     """One connection."""
+
+    asked = 0
 
     def __init__(self, latency_s: float) -> None:
         self._latency_s = latency_s
@@ -72,7 +77,12 @@ class Chat(asyncio.Protocol):
             if len(self._buffer) < whole:
                 return
             body, self._buffer = self._buffer[end + 4 : whole], self._buffer[whole:]
-            self._answer(MODELS if head.startswith(b"get") else REPLIES[zlib.crc32(body) % 10])
+            if head.startswith(b"get"):
+                counting = b"/asked" in head.split(b"\r\n", 1)[0]
+                self._send(_reply({"asked": Chat.asked}) if counting else MODELS)
+            else:
+                Chat.asked += 1
+                self._answer(REPLIES[zlib.crc32(body) % 10])
 
     def _answer(self, reply: bytes) -> None:
         if self._latency_s:
@@ -104,6 +114,12 @@ def running(latency_ms: float) -> Iterator[str]:
         process.terminate()
         process.wait()
         process.stdout.close()
+
+
+def asked(url: str) -> int:
+    """POSTs that the server at this base URL has had so far."""
+    with urllib.request.urlopen(f"{url}/asked") as reply:
+        return int(json.load(reply)["asked"])
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ LAYERS = [
     {"governance"},
     {"report"},
     {"web", "demo", "listing"},
-    {"cli", "__main__"},
+    {"cli", "cli_common", "cli_eval", "__main__"},
 ]
 ROOMS_THAT_NEVER_MEET = LAYERS[3]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

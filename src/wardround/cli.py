@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wardround import __version__
-from wardround.errors import UsageError, WardroundError
-
-if TYPE_CHECKING:
-    from wardround.models import Model
-    from wardround.models.ledger import Price
+from wardround import __version__, cli_eval
+from wardround.cli_common import asking, finish, named_model, positive
+from wardround.errors import WardroundError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    if argv is None:
+        # A process of our own: mostly imports and what lives on, so cycles are looked for less often.
+        gc.set_threshold(20_000, 20)
     parser = build_parser()
     args = parser.parse_args(argv)
     try:
@@ -77,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     _build_parser(command("build", _build, "sources → a doctor-facing instruction dataset"))
     _tune_parser(command("tune", _tune, "dataset + base model → checkpoint"))
     _serve_parser(command("serve", _serve, "serve a checkpoint, OpenAI-compatible, on loopback"))
-    _eval_parser(command("eval", _eval, "run benchmarks on a model, judged"))
+    cli_eval.arguments(command("eval", cli_eval.run, "run benchmarks on a model or many, judged"))
     _compare_parser(command("compare", _compare, "paired differences between runs, with intervals"))
     _agree_parser(
         command("agree", _agree, "a run's judges beside doctors' scores of the same items")
@@ -115,7 +116,7 @@ def _build_parser(p: argparse.ArgumentParser) -> None:
     p.add_argument("--test-dialogues", type=int, default=74, metavar="N")
     p.add_argument("--skip-bad-rows", action="store_true", help="keep malformed rows aside")
     p.add_argument("--seed", type=int, default=0)
-    _asking(p)
+    asking(p)
 
 
 def _tune_parser(p: argparse.ArgumentParser) -> None:
@@ -140,40 +141,12 @@ def _serve_parser(p: argparse.ArgumentParser) -> None:
     p.add_argument("--name", help="name it is served under (default: the directory's)")
 
 
-def _eval_parser(p: argparse.ArgumentParser) -> None:
-    p.add_argument("benchmarks", nargs="+", metavar="BENCHMARK")
-    p.add_argument("--model", metavar="M")
-    p.add_argument("--answers", type=Path, metavar="FILE", help="judge these answers, ask no model")
-    p.add_argument("--judge", action="append", default=[], metavar="J", help="may be repeated")
-    p.add_argument(
-        "--data",
-        type=Path,
-        help="a dataset artifact, the test file, or a hub id (default: the shipped items)",
-    )
-    p.add_argument("--out", type=Path, required=True, metavar="RUN")
-    p.add_argument("--checkpoint", type=Path, help="the artifact behind an endpoint, for lineage")
-    p.add_argument("--language", choices=("zh", "en"), default="zh", help="of the judge's prompts")
-    p.add_argument("--limit", type=int, metavar="N", help="only the first N cases")
-    p.add_argument("--repeats", type=int, default=1, metavar="N")
-    p.add_argument("--max-tokens", type=int, default=1024)
-    p.add_argument("--temperature", type=float, default=0.0)
-    p.add_argument("--max-cost", type=float, metavar="X", help="stop before the cost passes X")
-    p.add_argument("--fresh", action="store_true", help="ask anew what the reply cache holds")
-    p.add_argument("--seed", type=int, default=0)
-    _asking(p)
-
-
-def _asking(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--concurrency", type=int, default=16, metavar="N", help="requests at once")
-    p.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds per try")
-    p.add_argument(
-        "--accept-failures", action="store_true", help="seal with failed requests counted"
-    )
-
-
 def _compare_parser(p: argparse.ArgumentParser) -> None:
     p.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     p.add_argument("--out", type=Path, required=True, metavar="COMPARISON")
+    p.add_argument(
+        "--against", metavar="RUN_OR_NAME", help="the run all others are compared with (the first)"
+    )
     p.add_argument("--seed", type=int, default=0)
 
 
@@ -184,58 +157,16 @@ def _agree_parser(p: argparse.ArgumentParser) -> None:
     p.add_argument("--seed", type=int, default=0)
 
 
-def _model(spec: str, args: argparse.Namespace) -> Model:
-    from wardround.models.names import ModelOptions, open_model
-
-    return open_model(spec, options=ModelOptions(timeout_s=args.timeout))
-
-
-def _prices(models: dict[str, Model], args: argparse.Namespace) -> dict[str, Price]:
-    """Prices by model name; with --max-cost every model needs one."""
-    from wardround.models.names import price
-
-    found = {model.name: price(spec) for spec, model in models.items()}
-    unknown = [name for name, known in found.items() if known is None]
-    if args.max_cost is not None and args.max_cost <= 0:
-        raise UsageError(f"--max-cost {args.max_cost:g}: must be more than 0")
-    if args.max_cost is not None and unknown:
-        raise UsageError(
-            f"--max-cost needs the price of every model, and none is known for {', '.join(unknown)}",
-            hint="give it a table in wardround.toml with price_in and price_out, per million tokens",
-        )
-    return {name: known for name, known in found.items() if known is not None}
-
-
-def _positive(args: argparse.Namespace, *names: str) -> None:
-    for name in names:
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise UsageError(f"--{name.replace('_', '-')} {value}: must be 1 or more")
-
-
-def _finish(args: argparse.Namespace, path: Path) -> int:
-    """Write the report beside the artifact, print what it says and where it is."""
-    from wardround.report import data, text, write_report
-
-    page = write_report(path)
-    if args.json:
-        print(json.dumps({"ok": True, "report": str(page), **data(path)}, ensure_ascii=False))
-    else:
-        print(text(path))
-        print(f"\nreport: {page}")
-    return 0
-
-
 def _demo(args: argparse.Namespace) -> int:
     from wardround.demo import demo
 
-    return _finish(args, demo(args.out, seed=args.seed))
+    return finish(args, demo(args.out, seed=args.seed))
 
 
 def _build(args: argparse.Namespace) -> int:
     from wardround.corpus.build import BuildOptions, build
 
-    _positive(args, "concurrency")
+    positive(args, "concurrency")
     tasks = tuple(t.strip() for t in args.tasks.split(",")) if args.tasks else ()
     options = BuildOptions(
         tasks=tasks,
@@ -245,10 +176,10 @@ def _build(args: argparse.Namespace) -> int:
         skip_bad_rows=args.skip_bad_rows,
         seed=args.seed,
         concurrency=args.concurrency,
-        refine=_model(args.refine, args) if args.refine else None,
+        refine=named_model(args.refine, args) if args.refine else None,
         accept_failures=args.accept_failures,
     )
-    return _finish(args, build(args.sources, args.out, options).path)
+    return finish(args, build(args.sources, args.out, options).path)
 
 
 def _tune(args: argparse.Namespace) -> int:
@@ -259,7 +190,7 @@ def _tune(args: argparse.Namespace) -> int:
         "precision", "save_seconds", "seed",
     )  # fmt: skip
     chosen: dict[str, Any] = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
-    return _finish(args, tune(args.dataset, args.base, args.out, TuneOptions(**chosen)).path)
+    return finish(args, tune(args.dataset, args.base, args.out, TuneOptions(**chosen)).path)
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -273,61 +204,16 @@ def _serve(args: argparse.Namespace) -> int:
     return 0
 
 
-def _eval(args: argparse.Namespace) -> int:
-    from wardround.benchmarks.run import Settings, evaluate
-
-    _positive(args, "concurrency", "limit", "repeats", "max_tokens")
-    if (args.model is None) == (args.answers is None):
-        raise UsageError("give --model or --answers, one of them")
-    specs = [*([args.model] if args.model else []), *args.judge]
-    opened = {spec: _model(spec, args) for spec in specs}
-    judges = [opened[spec] for spec in args.judge]
-    model, data = (
-        (opened[args.model], args.data) if args.model else _answers(args.answers, args.data)
-    )
-    settings = Settings(
-        language=args.language,
-        limit=args.limit,
-        repeats=args.repeats,
-        max_tokens=args.max_tokens,
-        temperature=args.temperature,
-        seed=args.seed,
-        concurrency=args.concurrency,
-        accept_failures=args.accept_failures,
-        checkpoint=args.checkpoint,
-        answers=args.answers,
-        prices=_prices(opened, args),
-        max_cost=args.max_cost,
-        fresh=args.fresh,
-    )
-    outcome = evaluate(args.benchmarks, data, model, judges, args.out, settings)
-    _finish(args, outcome.path)
-    if outcome.artifact is None:
-        reasons = "; ".join(f"{n} × {reason}" for reason, n in outcome.reasons.items())
-        raise WardroundError(
-            f"{outcome.failed} requests failed, the run is not sealed ({reasons})",
-            hint="run the same command again to ask only those, or add --accept-failures",
-        )
-    return 0
-
-
-def _answers(path: Path, data: Path | None) -> tuple[Model, Path]:
-    """A file of answers as a model, and the test set: without one of its own, the file itself."""
-    from wardround.benchmarks.published import AnswerFile
-
-    return AnswerFile(path, alone=data is None), data or path
-
-
 def _compare(args: argparse.Namespace) -> int:
     from wardround.benchmarks.compare import compare
 
-    return _finish(args, compare(args.runs, args.out, seed=args.seed).path)
+    return finish(args, compare(args.runs, args.out, against=args.against, seed=args.seed).path)
 
 
 def _agree(args: argparse.Namespace) -> int:
     from wardround.benchmarks.agree import agree
 
-    return _finish(args, agree(args.run, args.scores, args.out, seed=args.seed).path)
+    return finish(args, agree(args.run, args.scores, args.out, seed=args.seed).path)
 
 
 def _show(args: argparse.Namespace) -> int:

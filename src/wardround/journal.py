@@ -204,9 +204,10 @@ class Journal:
         self._synced_at = time.monotonic()
 
     def close(self) -> None:
-        """Sync, unlock and close; further calls do nothing."""
+        """Sync, unlock and close, and let go of the index: it knows no key after. Further calls do nothing."""
         if self._fd < 0:
             return
+        self._index.clear()
         if self._syncer is not None:
             self._due.put(False)
             self._syncer.join()

@@ -18,12 +18,12 @@ def listing(what: str) -> list[dict[str, Any]]:
         found = [benchmark(name) for name in BENCHMARKS]
         return [{"id": b.name, "zh": b.zh, "en": b.en, "file": b.file} for b in found]
     if what == "models":
-        from wardround.models.names import configured
+        from wardround.models.config import configured
         from wardround.models.scripted import SCRIPTED
 
         rows = [{"id": f"scripted:{n}", "about": s.about} for n, s in SCRIPTED.items()]
         named = configured().items()
-        return rows + [{"id": n, "about": f"{m.model or n} at {m.endpoint}"} for n, m in named]
+        return rows + [{"id": n, "about": f"{m.model or n} {m.about}"} for n, m in named]
     if what not in taxonomy.LISTS:
         known = ", ".join([*taxonomy.LISTS, "benchmarks", "models"])
         raise UsageError(f"no list named {what}", hint=f"one of: {known}")

@@ -16,6 +16,7 @@ class Progress:
         self.done = 0
         self._every = every_s
         self._started = self._shown = time.monotonic()
+        self._note = ""
         self._bar = None
         if sys.stderr.isatty():
             from tqdm import tqdm
@@ -25,6 +26,7 @@ class Progress:
     def advance(self, count: int = 1, note: str = "") -> None:
         """Count `count` more items done."""
         self.done += count
+        self._note = note
         if self._bar is not None:
             if note:
                 self._bar.set_postfix_str(note, refresh=False)
@@ -53,4 +55,4 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
         else:
-            self._line("" if kind is None else "stopped")
+            self._line(self._note if kind is None else "stopped")

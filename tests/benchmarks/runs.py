@@ -9,7 +9,7 @@ from wardround.benchmarks import benchmark
 from wardround.benchmarks.item import jury
 from wardround.benchmarks.record import RunRecord
 from wardround.benchmarks.summary import summarise
-from wardround.records import Answer, Score
+from wardround.records import Answer, Score, encode
 
 LABEL = "测试用分数 / Scores made for a test"
 
@@ -47,12 +47,20 @@ def record(
     )  # fmt: skip
 
 
-def make_run(out: Path, records: Sequence[RunRecord], *, seal: bool = True) -> Path:
+def make_run(
+    out: Path,
+    records: Sequence[RunRecord],
+    *,
+    seal: bool = True,
+    model: str = "m",
+    cost: Mapping[str, float] | None = None,
+    timing: Mapping[str, Any] | None = None,
+) -> Path:
     """A run artifact of these records."""
     names = list(dict.fromkeys(r.benchmark for r in records))
     judges = sorted({j for r in records for j in r.judges})
     summary = summarise(
-        records, [benchmark(n) for n in names], model="m", judges=judges,
+        records, [benchmark(n) for n in names], model=model, judges=judges,
         skipped=dict.fromkeys(names, 0), seed=0,
     )  # fmt: skip
     ordered: list[RunRecord] = sorted(records, key=RunRecord.order)
@@ -60,6 +68,8 @@ def make_run(out: Path, records: Sequence[RunRecord], *, seal: bool = True) -> P
         ws.write_jsonl("records.jsonl", ordered)
         ws.write_jsonl("skipped.jsonl", [])
         ws.write_json("summary.json", summary)
+        if timing is not None:
+            ws.volatile("timing.json").write_bytes(encode(timing))
         if seal:
-            ws.seal(counts={"items": len(records)}, labels=[LABEL], seed=0)
+            ws.seal(counts={"items": len(records)}, labels=[LABEL], cost=cost, seed=0)
     return out

@@ -29,10 +29,13 @@ def environment() -> dict[str, str]:
     return kept | {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "default"}
 
 
-def wardround(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
+def wardround(
+    *args: object, cwd: Path | None = None, config: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end, with the models of the file `config`."""
+    env = environment() | ({"WARDROUND_CONFIG": str(config)} if config else {})
     return subprocess.run(
-        command(*args), capture_output=True, text=True, timeout=TIMEOUT, cwd=cwd, env=environment(),
+        command(*args), capture_output=True, text=True, timeout=TIMEOUT, cwd=cwd, env=env,
         check=False,
     )  # fmt: skip
 

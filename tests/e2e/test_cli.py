@@ -232,8 +232,8 @@ def test_answers_made_elsewhere_judged_then_held_against_doctors(tmp_path: Path)
     assert said["summary"]["rows"] == {"read": 30, "matched": 30, "unmatched": {}}
     assert wardround("verify", tmp_path / "run-agreement").returncode == 0
     for extra, says in (
-        ((), "give --model or --answers"),
-        (("--answers", answers, "--model", "scripted:echo"), "give --model or --answers"),
+        ((), "give one of --model, --answers"),
+        (("--answers", answers, "--model", "scripted:echo"), "give one of --model, --answers"),
         (("--answers", tmp_path / "none.jsonl"), "no such file"),
     ):
         wrong = wardround(*run, *extra)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.models.support import Fake, Naps, question
 from wardround.errors import JournalError, ModelError, UsageError
 from wardround.journal import Journal
 from wardround.models import Model
-from wardround.models.ask import BREAK_AFTER, Ask, run
+from wardround.models.ask import BREAK_AFTER, Ask, Job, run, run_jobs
 from wardround.models.endpoint import EndpointModel
 from wardround.models.faults import Faults
 from wardround.models.scripted import ScriptedModel
@@ -287,10 +288,98 @@ def test_all_faults_at_once_still_give_every_answer_once(tmp_path: Path) -> None
             journal=journal,
             concurrency=16,
         )
+        assert len(journal) == 200
     assert found == [f"问{i}|评问{i}" for i in range(100)]
     assert server.served == 200
     assert server.arrivals > 300
-    assert len(journal) == 200
+
+
+def jobs(tmp_path: Path, names: str, judge: Model, make: Callable[[str], Model]) -> list[Job[str]]:
+    """A job of ten judged pieces for each letter, its journal left open for the test's end."""
+    found = []
+    for name in names:
+        journal = Journal(tmp_path / f"{name}.jsonl", config=name)
+        model = make(name)
+        work = [judged(model, judge, str(i)) for i in range(10)]
+        found.append(Job(name=name, work=work, models=[model, judge], journal=journal))
+    return found
+
+
+def test_jobs_share_a_judge_and_end_each_for_itself(tmp_path: Path) -> None:
+    judge = Fake(name="judge")
+    ended: list[list[str]] = []
+    models = {
+        "a": Fake(),
+        "b": Fake(lambda _: failed("connection", "refused")),
+        "c": Fake(lambda r: failed("http 500") if r.key == "3" else "好"),
+        "d": Fake(),
+    }
+
+    def dies(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    work = jobs(tmp_path, "abcd", judge, models.__getitem__)
+    work[1] = replace(work[1], work=[judged(models["b"], models["b"], str(i)) for i in range(99)])
+    work[0] = replace(work[0], then=ended.append)
+    work[3] = replace(work[3], then=dies)
+    with Progress("league", 129) as progress:
+        found = run_jobs(work, concurrency=4, progress=progress)
+    assert [type(end) for end in found] == [list, ModelError, list, OSError]
+    assert ended == [found[0]]
+    assert len(found[2]) == 10  # type: ignore[arg-type]
+    assert "c: 1 failed" in progress._note
+    assert "b: " in progress._note
+    assert (judge.checks, judge.closes) == (1, 1)
+    assert all((m.checks, m.closes) == (1, 1) for m in models.values())
+    for job in work:
+        job.journal.close()
+
+
+def test_a_judge_that_gives_out_ends_every_job_that_needs_it(tmp_path: Path) -> None:
+    judge = Fake(lambda _: failed("connection"), name="judge")
+    work = jobs(tmp_path, "abcd", judge, lambda _: Fake())
+    found = run_jobs(work, concurrency=2)
+    assert all(isinstance(end, ModelError) for end in found)
+    assert BREAK_AFTER <= len(judge.asked) <= BREAK_AFTER + 4 * 2
+    for job in work:
+        job.journal.close()
+
+
+def test_an_error_of_the_code_ends_all_jobs(tmp_path: Path) -> None:
+    judge = Fake(name="judge")
+    work = jobs(tmp_path, "ab", judge, lambda n: Fake(lambda _: 1 / 0 if n == "b" else "好"))
+    with pytest.raises(ZeroDivisionError):
+        run_jobs(work, concurrency=2)
+    assert judge.closes == 1
+    for job in work:
+        job.journal.close()
+
+
+def test_models_behind_one_endpoint_share_its_limit(tmp_path: Path) -> None:
+    """Two models and a judge at one address, of which one says 3: never more than 3 at once, and 3 in the end."""
+    at_once = most = 0
+
+    class Counting(ScriptedModel):
+        async def complete(self, request: object) -> Answer:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            await asyncio.sleep(0.005)
+            at_once -= 1
+            return await super().complete(request)  # type: ignore[arg-type]
+
+    with serve_in_thread(ChatServer(Counting("echo"))) as url:
+        judge = EndpointModel("scripted:echo", url.replace("http:", "HTTP:"), name="judge")
+        work = jobs(
+            tmp_path, "ab", judge,
+            lambda n: EndpointModel("scripted:echo", url, name=n, ceiling=3 if n == "b" else 7),
+        )  # fmt: skip
+        found = run_jobs(work, concurrency=9)
+    assert all(isinstance(end, list) for end in found)
+    assert most == 3
+    assert judge.limiter is not None and judge.limiter.ceiling == 3
+    for job in work:
+        job.journal.close()
 
 
 SESSION = """

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.models.support import Fake, question
 from wardround.errors import CostCapError
 from wardround.journal import Journal
-from wardround.models.ask import Ask, run
-from wardround.models.ledger import Ledger, Price, percentiles
+from wardround.models.ask import Ask, Job, run, run_jobs
+from wardround.models.ledger import FREE, Budget, Ledger, Price, percentiles
 from wardround.models.wire import failed
 from wardround.records import Answer
 
@@ -70,6 +70,27 @@ def test_the_cap_stops_before_it_is_passed_and_a_higher_one_goes_on(tmp_path: Pa
     assert len(found) == 30
     assert len(model.asked) == 30
     assert again.cost()["cost"] == 450
+
+
+def test_several_ledgers_can_share_a_budget(tmp_path: Path) -> None:
+    """Together they stay under the cap; what is free is never refused."""
+    budget = Budget(200)
+    models = [Fake(lambda _: answer(), n) for n in ("a", "b", "free")]
+    prices = {"a": PRICE, "b": PRICE, "free": FREE}
+    ledgers = [Ledger(prices, budget=budget) for _ in models]
+    journals = [Journal(tmp_path / m.name, config="c") for m in models]
+    found = run_jobs(
+        [
+            Job(work=work(m, range(30)), models=[m], journal=j, ledger=ledger)
+            for m, j, ledger in zip(models, journals, ledgers, strict=True)
+        ],
+        concurrency=4,
+    )
+    assert [type(end) for end in found] == [CostCapError, CostCapError, list]
+    assert sum(ledger.cost()["cost"] for ledger in ledgers) == 135 == budget.charged
+    assert ledgers[0].cost()["cost"] > 0 < ledgers[1].cost()["cost"]
+    for journal in journals:
+        journal.close()
 
 
 def test_what_is_in_flight_is_not_thrown_away(tmp_path: Path) -> None:

@@ -102,6 +102,23 @@ def test_latency_that_blows_up_lowers_the_limit_and_lasting_slowness_does_not_ho
     assert limiter.limit == 32
 
 
+def test_a_slow_model_beside_a_quick_one_is_no_blow_up() -> None:
+    clock = Clock()
+    limiter = Limiter(32, clock=clock)
+
+    def answers(seconds: float, count: int, who: str) -> None:
+        for _ in range(count):
+            (started,) = take(limiter, 1)
+            clock.now += seconds
+            limiter.release(started, status=200, answered=True, who=who)
+
+    answers(0.1, 100, "small")
+    answers(9.0, 100, "large")
+    assert limiter.decreases == 0
+    answers(9.0, 30, "small")
+    assert limiter.decreases > 0
+
+
 def test_quick_answers_may_vary() -> None:
     clock = Clock()
     limiter = Limiter(32, clock=clock)

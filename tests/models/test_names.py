@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from wardround.errors import InputError, UsageError
+from wardround.models.config import configured
 from wardround.models.endpoint import EndpointModel
-from wardround.models.names import ModelOptions, configured, open_model, prices
+from wardround.models.ledger import FREE, Price
+from wardround.models.names import ModelOptions, open_model, price
 from wardround.models.scripted import SCRIPTED, ScriptedModel
 
 CONFIG = """
@@ -60,10 +62,10 @@ def test_configured_models(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert model._authorization == "Bearer abcdefgh"
     assert open_model("plain").identity["model"] == "plain"
     assert list(configured()) == ["judge", "plain"]
-    assert prices("judge") == (2.0, 8.0)
-    assert prices("plain") is None
-    assert prices("scripted:echo") is None
-    assert prices("judge@http://h/v1") is None
+    assert price("judge") == Price(per_in=2.0, per_out=8.0)
+    assert price("plain") is None
+    assert price("scripted:echo") == FREE
+    assert price("judge@http://h/v1") is None
 
 
 def test_the_configuration_can_lie_elsewhere(

@@ -102,8 +102,15 @@ def _samples(documents: Iterable[Document]) -> list[tuple[str, Sample]]:
     return out
 
 
-def make_dataset(root: Path, *, title: str = "", labels: tuple[str, ...] = (LABEL_DATA,)) -> Path:
-    """A dataset artifact at `root/dataset` from one written source file."""
+def make_dataset(
+    root: Path,
+    *,
+    title: str = "",
+    labels: tuple[str, ...] = (LABEL_DATA,),
+    making: dict[str, Any] | None = None,
+    pairs: Iterable[dict[str, Any]] = (),
+) -> Path:
+    """A dataset artifact at `root/dataset` from one written source file; `making` adds to its coverage.json."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -127,7 +134,9 @@ def make_dataset(root: Path, *, title: str = "", labels: tuple[str, ...] = (LABE
         ws.write_jsonl("doctorflan_test.jsonl", (s for split, s in samples if split == "test"))
         ws.write_jsonl("documents.jsonl", documents)
         ws.write_jsonl("excluded.jsonl", _exclusions())
-        ws.write_json("coverage.json", _coverage(documents, samples, source))
+        ws.write_json("coverage.json", _coverage(documents, samples, source) | (making or {}))
+        if pairs:
+            ws.write_jsonl("blocked_pairs.jsonl", pairs)
         return ws.seal(counts={"train": len(train)}, labels=labels, seed=1).path
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.report.test_report_league import make as make_league
 from wardround.report import write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -47,6 +48,18 @@ def test_pages_fit_their_width_and_ask_for_nothing(browser: Any, world: Path, wi
         page.close()
     context.close()
     assert all(url.startswith("file:") and url.endswith("report.html") for url in requests)
+
+
+@pytest.mark.parametrize("width", [390, 820, 1440])
+def test_a_league_of_fifteen_fits_too(browser: Any, tmp_path: Path, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    names = tuple(f"organisation/model-{k}-with-a-rather-long-name" for k in range(15))
+    page.goto(write_report(make_league(tmp_path, names)).as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for details in page.locator("details").all():
+        details.evaluate("e => e.open = true")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
 
 
 def test_language_switch_hides_the_other_language(browser: Any, world: Path) -> None:

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from wardround.artifact import Artifact, begin, open_artifact, ref
 from wardround.benchmarks.human_scores import Rating, aside, read_scores
@@ -28,6 +27,7 @@ from wardround.benchmarks.record import RunRecord, group, read_light
 from wardround.benchmarks.summary import task_names, task_order
 from wardround.errors import ArtifactError, InputError
 from wardround.metrics import raters
+from wardround.metrics.arrays import np
 from wardround.metrics.bootstrap import LEVEL, RESAMPLES, cluster_mean
 from wardround.metrics.ppi import corrected_mean
 from wardround.records import Exclusion, Record, decode

@@ -18,10 +18,9 @@ from itertools import combinations
 from statistics import median
 from typing import Any
 
-import numpy as np
-
 from wardround.benchmarks.record import Column, RunRecord, Table
 from wardround.metrics import agreement, raters, resampled
+from wardround.metrics.arrays import np
 from wardround.metrics.bootstrap import Estimate, cluster_mean
 
 RULE = "rule"

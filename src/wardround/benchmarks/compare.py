@@ -1,56 +1,48 @@
-"""Paired comparison of runs: the difference on the same items, with an interval over cases.
+"""Comparison of runs: each with the reference on the same items, and all of them in a league table.
 
 Only items that both runs scored enter a difference, pairing question by question; the others are counted as
 unpaired, never taken as zero. Beside its interval a difference has the p of a paired permutation test over
-cases (by task corrected by Holm over the table) and the smallest difference this sample could have shown. Runs
-judged differently, or on other references, are not compared: the first is refused, the second shows as
-unpaired.
+cases and the smallest difference this sample could have shown. Holm's correction is over the tasks of a pair, and
+over a benchmark's pairs. Runs judged differently, or on other references, are not compared: the first is refused,
+the second shows as unpaired.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from wardround.artifact import Artifact, begin, open_artifact, ref
-from wardround.benchmarks.record import RunRecord, group
+from wardround.benchmarks.pairing import Item, Judged, judged, summary_of
+from wardround.benchmarks.standing import league, spending
 from wardround.benchmarks.summary import task_names, task_order
-from wardround.errors import ArtifactError, UsageError
+from wardround.errors import UsageError
 from wardround.metrics import paired
 from wardround.metrics.bootstrap import LEVEL, RESAMPLES, cluster_mean
-from wardround.records import decode
 
-Item = tuple[str, int, int, str]
-
-
-def read_records(run: Artifact) -> Iterator[RunRecord]:
-    """The run's records, a line at a time."""
-    path = run.file("records.jsonl")
-    with open(path, "rb") as f:
-        for number, line in enumerate(f, start=1):
-            try:
-                yield decode(line, RunRecord)
-            except msgspec.DecodeError as e:
-                raise ArtifactError(f"{path}, line {number}: {e}") from e
+Scored = dict[Item, tuple[Judged, float]]
 
 
-def compare(runs: Sequence[Path], out: Path, *, seed: int = 0) -> Artifact:
-    """Compare each later run with the first, benchmark by benchmark, into a comparison artifact."""
+def compare(
+    runs: Sequence[Path], out: Path, *, against: str | None = None, seed: int = 0
+) -> Artifact:
+    """Compare runs with one of them, benchmark by benchmark, into a comparison artifact.
+
+    `against` names the reference: a run's directory, or its model. Without it the first run is.
+    """
     if len(runs) < 2:
         raise UsageError("a comparison needs two runs or more", hint="wardround compare RUN RUN")
     opened = [open_artifact(r, "run") for r in runs]
     _same_judging(opened)
+    summaries = [summary_of(r) for r in opened]
+    reference = 0 if against is None else _reference(against, runs, summaries)
     inputs = [ref(r, f"run_{i}", seen_from=out) for i, r in enumerate(runs)]
-    with begin(out, kind="comparison", config={"seed": seed}, inputs=inputs) as workspace:
+    config = {"seed": seed, "reference": reference}
+    with begin(out, kind="comparison", config=config, inputs=inputs) as workspace:
         if workspace.done is not None:
             return open_artifact(out)
-        records = [list(read_records(r)) for r in opened]
-        summaries = [decode(r.file("summary.json").read_bytes(), dict[str, Any]) for r in opened]
         names = [
             n for n in summaries[0]["benchmarks"] if all(n in s["benchmarks"] for s in summaries)
         ]
@@ -58,34 +50,35 @@ def compare(runs: Sequence[Path], out: Path, *, seed: int = 0) -> Artifact:
             raise UsageError(
                 "the runs have no benchmark in common", hint="compare runs of one benchmark"
             )
-        result: dict[str, Any] = {
+        items = [judged(r) for r in opened]
+        benchmarks = {
+            n: _benchmark(
+                [s["benchmarks"][n] for s in summaries],
+                [of.get(n, []) for of in items],
+                reference,
+                seed,
+            )
+            for n in names
+        }
+        result = {
             "level": LEVEL,
             "resamples": RESAMPLES,
             "seed": seed,
+            "reference": reference,
             "runs": [
                 {
                     "model": s["model"],
                     "digest": r.manifest.digest,
                     "labels": list(r.manifest.labels),
+                    "cost": spending(r.manifest, s),
                 }
                 for r, s in zip(opened, summaries, strict=True)
             ],
-            "benchmarks": {
-                n: {
-                    "zh": summaries[0]["benchmarks"][n]["zh"],
-                    "en": summaries[0]["benchmarks"][n]["en"],
-                    "scale": summaries[0]["benchmarks"][n]["scale"],
-                    "pairs": [
-                        {"a": 0, "b": b, **_pair(_of(records[0], n), _of(records[b], n), seed)}
-                        for b in range(1, len(runs))
-                    ],
-                }
-                for n in names
-            },
+            "benchmarks": benchmarks,
         }
         workspace.write_json("comparison.json", result)
         labels = dict.fromkeys(label for r in opened for label in r.manifest.labels)
-        pairs = [p for n in names for p in result["benchmarks"][n]["pairs"]]
+        pairs = [p for b in benchmarks.values() for p in b["pairs"]]
         counts = {
             "runs": len(runs),
             "paired": sum(p["n"] for p in pairs),
@@ -107,48 +100,75 @@ def _same_judging(runs: Sequence[Artifact]) -> None:
                 )
 
 
-def _of(records: Iterable[RunRecord], name: str) -> list[RunRecord]:
-    return [r for r in records if r.benchmark == name]
+def _reference(against: str, runs: Sequence[Path], summaries: Sequence[Mapping[str, Any]]) -> int:
+    """The place of the run that `against` names: by its directory, else by its model, else by its directory's name."""
+    named = (
+        [r.resolve() == Path(against).resolve() for r in runs],
+        [s["model"] == against for s in summaries],
+        [r.resolve().name == against for r in runs],
+    )
+    for found in named:
+        if sum(found) == 1:
+            return found.index(True)
+        if sum(found) > 1:
+            raise UsageError(
+                f"--against {against}: {sum(found)} of the runs are that",
+                hint="name the run's directory instead",
+            )
+    known = ", ".join(dict.fromkeys(str(s["model"]) for s in summaries))
+    raise UsageError(
+        f"--against {against}: none of the runs compared",
+        hint=f"name a run's directory, or its model: {known}",
+    )
 
 
-def _item(r: RunRecord) -> Item:
-    """What makes two records the same item: case, turn, repeat, and the reference they are held to.
+def _benchmark(
+    summaries: Sequence[Mapping[str, Any]],
+    items: Sequence[Sequence[Judged]],
+    reference: int,
+    seed: int,
+) -> dict[str, Any]:
+    pairs = [
+        {"a": reference, "b": b, **_pair(items[reference], items[b], seed)}
+        for b in range(len(items))
+        if b != reference
+    ]
+    for pair, p in zip(pairs, paired.holm([pair["p"] for pair in pairs]), strict=True):
+        pair["p_holm"] = p
+    first = summaries[0]
+    return {
+        "zh": first["zh"],
+        "en": first["en"],
+        "scale": first["scale"],
+        "pairs": pairs,
+        **league(summaries, items, seed),
+    }
 
-    A later turn's question is the same though the conversation before it differs, so it pairs.
-    """
-    asked = hashlib.sha256(f"{r.question}\0{r.reference}".encode()).hexdigest()
-    return (r.case, r.turn, r.repeat, asked)
 
-
-def _scored(records: Iterable[RunRecord]) -> dict[Item, tuple[RunRecord, float]]:
-    return {_item(r): (r, r.score.value) for r in records if r.score.value is not None}
-
-
-def _pair(a: Sequence[RunRecord], b: Sequence[RunRecord], seed: int) -> dict[str, Any]:
+def _pair(a: Sequence[Judged], b: Sequence[Judged], seed: int) -> dict[str, Any]:
     left, right = _scored(a), _scored(b)
     both = [i for i in left if i in right]
-    asked = {_item(r) for r in a} | {_item(r) for r in b}
-    groups = group((left[i][0] for i in both), lambda r: r.task or r.category)
+    groups: dict[str, list[Item]] = defaultdict(list)
+    for i in both:
+        if task := left[i][0].task:
+            groups[task].append(i)
     by_task = [
-        {**task_names(t), **_difference([_item(r) for r in groups[t]], left, right, seed)}
-        for t in task_order(groups)
+        {**task_names(t), **_difference(groups[t], left, right, seed)} for t in task_order(groups)
     ]
-    adjusted = paired.holm([row["p"] for row in by_task])
-    for row, p in zip(by_task, adjusted, strict=True):
+    for row, p in zip(by_task, paired.holm([row["p"] for row in by_task]), strict=True):
         row["p_holm"] = p
     return {
         **_difference(both, left, right, seed),
-        "unpaired": len(asked) - len(both),
+        "unpaired": len({j.item for j in (*a, *b)}) - len(both),
         "by_task": by_task,
     }
 
 
-def _difference(
-    items: Sequence[Item],
-    left: Mapping[Item, tuple[RunRecord, float]],
-    right: Mapping[Item, tuple[RunRecord, float]],
-    seed: int,
-) -> dict[str, Any]:
+def _scored(items: Iterable[Judged]) -> Scored:
+    return {j.item: (j, j.value) for j in items if j.value is not None}
+
+
+def _difference(items: Sequence[Item], left: Scored, right: Scored, seed: int) -> dict[str, Any]:
     clusters: dict[str, list[float]] = defaultdict(list)
     for i in items:
         clusters[left[i][0].cluster].append(right[i][1] - left[i][1])

@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-import numpy as np
-
+from wardround.metrics.arrays import np
 from wardround.metrics.bootstrap import LEVEL, RESAMPLES, drawn, percentile_interval
 
 Numbers = Sequence[float] | np.ndarray

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from wardround.records import Record
 
 if TYPE_CHECKING:
-    import numpy as np
+    from wardround.metrics.arrays import np
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -54,7 +54,7 @@ def cluster_mean(
         seed: of the resampling, so that equal data give equal intervals.
         level: coverage, in (0, 1).
     """
-    import numpy as np
+    from wardround.metrics.arrays import np
 
     kept = [c for c in clusters if len(c)]
     if not kept:
@@ -77,7 +77,7 @@ def _round(value: float) -> float:
 
 def _resampled_means(sums: np.ndarray, counts: np.ndarray, seed: int, resamples: int) -> np.ndarray:
     """The mean of each resample, shape (resamples,)."""
-    import numpy as np
+    from wardround.metrics.arrays import np
 
     k = len(sums)
     step = max(1, _CELLS // k)
@@ -95,7 +95,7 @@ def drawn(seed: int, start: int, count: int, k: int) -> np.ndarray:
     SplitMix64 (Steele, Lea, Flood 2014), whose n-th number is a function of n alone: the sequence can be had in
     pieces, stays the same for good, as NumPy's generators don't promise, and saves the import of them.
     """
-    import numpy as np
+    from wardround.metrics.arrays import np
 
     u64 = np.uint64
     key = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:8])

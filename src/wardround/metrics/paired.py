@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import NormalDist
 
-import numpy as np
-
+from wardround.metrics.arrays import np
 from wardround.metrics.bootstrap import LEVEL, drawn
 
 EXACT = 12

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-import numpy as np
-
 from wardround.metrics import agreement as ag
 from wardround.metrics import resampled as rs
+from wardround.metrics.arrays import np
 from wardround.metrics.bootstrap import RESAMPLES
 from wardround.records import Record
 

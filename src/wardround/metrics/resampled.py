@@ -14,9 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-import numpy as np
-
 from wardround.metrics.agreement import Numbers
+from wardround.metrics.arrays import np
 from wardround.metrics.bootstrap import LEVEL, RESAMPLES, drawn, percentile_interval
 
 Measure = Callable[[np.ndarray], np.ndarray]

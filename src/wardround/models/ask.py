@@ -1,7 +1,8 @@
 """Many requests through one or several models: bounded, journalled, resumable.
 
-`run` is the synchronous edge other rooms call; no coroutine leaves this room but those it is handed. Work is
-pulled lazily, so at most `concurrency` pieces of it live at once, and at most that many requests fly.
+`run` is the synchronous edge other rooms call; no coroutine leaves this room but those it is handed. `run_jobs` does
+several jobs at once, each with a journal of its own, in one event loop: a job that fails leaves the others alone.
+Work is pulled lazily, so at most as many pieces of a job live at once as requests of it may fly.
 
 Journal. An ok answer is written under its request's key the moment it is there, and replayed without a call
 when the same work is run again: after kill -9 only what was in flight is asked anew. A failed answer is
@@ -10,29 +11,29 @@ to the caller, one per piece of model work.
 
 Besides the journal two more things may stand between a request and its endpoint: a `ReplyCache` (a reply had in
 any earlier run is journalled as cached, not asked again) and a `Ledger` with a cost cap (`CostCapError` before
-a request that might pass it). How many requests one endpoint has in flight adapts below `concurrency`: see
-`limiter`.
+a request that might pass it). How many requests one endpoint has in flight, whoever asks, adapts below its limit:
+see `limiter`.
 
-Before the first request that the journal can't answer, every model is checked once: a dead judge is found
-before the first answer is paid for. `BREAK_AFTER` requests in a row that end without a connection, or with
-a refused key, end the run with `ModelError`; what is journalled stays.
+Before the first request that the journal can't answer, every model of the job is checked once: a dead judge is
+found before the first answer is paid for. `BREAK_AFTER` requests in a row that end without a connection, or with
+a refused key, end every job that needs the model with `ModelError`; what is journalled stays.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-import msgspec
-
-from wardround.errors import JournalError, ModelError, UsageError
+from wardround.errors import UsageError, WardroundError
 from wardround.journal import Journal
 from wardround.models import Model
-from wardround.models.cache import Cacheable, ReplyCache, keepable
+from wardround.models.cache import ReplyCache
+from wardround.models.desk import BREAK_AFTER as BREAK_AFTER
+from wardround.models.desk import Asker, Desk
 from wardround.models.ledger import Ledger
-from wardround.models.limiter import Limited, Limiter
-from wardround.models.wire import reason_code
 from wardround.progress import Progress
 from wardround.records import Answer, Request
 
@@ -40,11 +41,26 @@ Ask = Callable[[Model, Request], Awaitable[Answer]]
 """What a piece of work calls to ask a model: journalled, bounded, never raising for one bad reply."""
 
 R = TypeVar("R")
-
-BREAK_AFTER = 20
 WAITING: Any = None
 """In the place of a result that is still worked on."""
-BREAKING = frozenset({"connection", "http 401", "http 403"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Generic[R]):
+    """Work with a journal of its own. `models` are all that the work may ask.
+
+    `ledger` counts every answer in the journal, earlier sessions' too. `alone` jobs go one after the other, beside
+    the rest: models that run here would only share one machine. `then` gets the results, in a thread, one job's at
+    a time, while other jobs go on; an error from it is the job's.
+    """
+
+    name: str = ""
+    work: Iterable[Callable[[Ask], Awaitable[R]]]
+    models: Sequence[Model]
+    journal: Journal
+    ledger: Ledger | None = None
+    alone: bool = False
+    then: Callable[[list[R]], object] | None = None
 
 
 def run(
@@ -64,14 +80,38 @@ def run(
     sessions' too. An error from the work or the models cancels what is
     in flight and is raised here, as is Ctrl-C; the journal is left open for its owner to close.
     """
+    job = Job(work=work, models=models, journal=journal, ledger=ledger)
+    (end,) = run_jobs([job], concurrency=concurrency, progress=progress, cache=cache)
+    if isinstance(end, list):
+        return end
+    raise end
+
+
+def run_jobs(
+    jobs: Sequence[Job[R]],
+    *,
+    concurrency: int,
+    progress: Progress | None = None,
+    cache: ReplyCache | None = None,
+) -> list[list[R] | WardroundError | OSError]:
+    """Do all `jobs` at once; for each its results in the order of its work, or the error that ended it.
+
+    `concurrency` limits each endpoint that has no limit of its own. Models are closed as soon as no job asks
+    them any more. Ctrl-C and errors that are nobody's fault but the code's end all jobs and are raised here.
+    """
     if concurrency < 1:
         raise ValueError("concurrency must be 1 or more")
     _not_in_a_loop()
-    asker = _Asker(models, journal, concurrency, ledger or Ledger(), cache)
-    if ledger is not None:
-        ledger.open(journal)
+    for job in jobs:
+        if job.ledger is not None:
+            job.ledger.open(job.journal)
+    desk = Desk([m for job in jobs for m in _distinct(job.models)], concurrency, cache)
     with asyncio.Runner() as runner:
-        return runner.run(_run_all(iter(work), asker, concurrency, progress))
+        return runner.run(_Session(jobs, desk, progress).run())
+
+
+def _distinct(models: Sequence[Model]) -> list[Model]:
+    return list({id(m): m for m in models}.values())
 
 
 def _not_in_a_loop() -> None:
@@ -85,156 +125,73 @@ def _not_in_a_loop() -> None:
     )
 
 
-async def _run_all(
-    work: Iterator[Callable[[Ask], Awaitable[R]]],
-    asker: _Asker,
-    concurrency: int,
-    progress: Progress | None,
-) -> list[R]:
-    results: list[R] = []
-    numbered = enumerate(work)
+class _Session(Generic[R]):
+    """One event loop's worth of jobs."""
 
-    async def worker() -> None:
-        for index, piece in numbered:
-            results.append(WAITING)
-            results[index] = await piece(asker.ask)
-            if progress is not None:
-                progress.advance(note=f"{asker.failures} failed" if asker.failures else "")
-            # Replayed work never waits; without this Ctrl-C would not be heard until its end.
-            await asyncio.sleep(0)
+    def __init__(self, jobs: Sequence[Job[R]], desk: Desk, progress: Progress | None) -> None:
+        self._jobs, self._desk, self._progress = jobs, desk, progress
+        self._lane, self._finishing = asyncio.Lock(), asyncio.Lock()
+        self._troubles: dict[str, str] = {}
+        self._note = ""
 
-    workers = [asyncio.create_task(worker()) for _ in range(concurrency)]
-    try:
-        done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
-        for task in workers:
-            if task in done:
-                task.result()
-    finally:
-        for task in workers:
-            task.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-        await asker.close()
-    return results
-
-
-class _Asker:
-    """Holds what all requests of one run share: the journal, the slots, what is known of each model."""
-
-    def __init__(
-        self,
-        models: Sequence[Model],
-        journal: Journal,
-        concurrency: int,
-        ledger: Ledger,
-        cache: ReplyCache | None,
-    ) -> None:
-        self._models = {id(m): m for m in models}
-        self._journal = journal
-        self._ledger = ledger
-        self._cache = cache
-        self._slots = asyncio.Semaphore(concurrency)
-        self._checking = asyncio.Lock()
-        self._checked = False
-        self._in_flight: set[str] = set()
-        self._lost = dict.fromkeys(self._models, 0)
-        self.failures = 0
-        for model in self._models.values():
-            if isinstance(model, Limited):
-                model.limiter = Limiter(concurrency)
-
-    async def ask(self, model: Model, request: Request) -> Answer:
-        """The journal's answer to `request`, or the model's, journalled."""
-        key = request.key
-        if key in self._journal:
-            answer: Answer = self._journal.get(key, Answer)
-            return answer
-        if id(model) not in self._models:
-            raise ValueError(f"{model.name} is not among the models of this run")
-        if key in self._in_flight:
-            raise JournalError(
-                f"{self._journal.path}: key {key!r} is asked twice at once",
-                hint="every piece of model work needs a key of its own",
-            )
-        self._in_flight.add(key)
+    async def run(self) -> list[list[R] | WardroundError | OSError]:
+        tasks = [asyncio.create_task(self._job(job)) for job in self._jobs]
         try:
-            return self._had(model, request) or await self._asked(model, request)
+            return await asyncio.gather(*tasks)
         finally:
-            self._in_flight.discard(key)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._desk.close()
 
-    def _had(self, model: Model, request: Request) -> Answer | None:
-        """The cache's reply, journalled; None when there is none or it must be asked."""
-        if self._cache is None or not isinstance(model, Cacheable) or not keepable(request):
-            return None
-        found = self._cache.get(model.request_digest(request), request.nth)
-        if found is None:
-            return None
-        answer = msgspec.structs.replace(found, model=model.name, cached=True, charged=0.0)
-        return self._keep(request.key, answer, 0.0)
+    async def _job(self, job: Job[R]) -> list[R] | WardroundError | OSError:
+        try:
+            async with self._lane if job.alone else contextlib.nullcontext():
+                try:
+                    results = await self._work(job)
+                finally:
+                    await self._desk.leave(_distinct(job.models))
+            if job.then is not None:
+                async with self._finishing:
+                    await asyncio.to_thread(job.then, results)
+            return results
+        except (WardroundError, OSError) as e:
+            self._trouble(job, "stopped")
+            return e
 
-    async def _asked(self, model: Model, request: Request) -> Answer:
-        async with self._slots:
-            if not self._checked:
-                await self._check()
-            worst = await self._ledger.reserve(model, request)
-            try:
-                reply = await model.complete(request)
-                answer = msgspec.structs.replace(reply, model=model.name)
-                answer = self._keep(request.key, answer, worst)
-            finally:
-                self._ledger.settle(worst)
-        if (
-            answer.status == "ok"
-            and self._cache is not None
-            and isinstance(model, Cacheable)
-            and keepable(request)
-        ):
-            self._cache.put(model.request_digest(request), request.nth, answer)
-        self._watch(model, answer)
-        return answer
+    async def _work(self, job: Job[R]) -> list[R]:
+        results: list[R] = []
+        numbered = enumerate(job.work)
+        width = self._desk.width(job.models)
+        asker = Asker(self._desk, job.models, job.journal, job.ledger or Ledger(), width)
+        noted = 0
 
-    async def _check(self) -> None:
-        """Check every model once, all at the same time; the first of them that is dead speaks."""
-        async with self._checking:
-            if self._checked:
-                return
-            ends = await asyncio.gather(
-                *(m.check() for m in self._models.values()), return_exceptions=True
-            )
-            for end in ends:
-                if isinstance(end, BaseException):
-                    raise end
-            self._checked = True
+        async def worker() -> None:
+            nonlocal noted
+            for index, piece in numbered:
+                results.append(WAITING)
+                results[index] = await piece(asker.ask)
+                if asker.failures != noted:
+                    noted = asker.failures
+                    self._trouble(job, f"{noted} failed")
+                if self._progress is not None:
+                    self._progress.advance(note=self._note)
+                # Replayed work never waits; without this Ctrl-C would not be heard until its end.
+                await asyncio.sleep(0)
 
-    def _keep(self, key: str, answer: Answer, worst: float) -> Answer:
-        """Journal an answer: under its key when ok, else under the next free `key!n`."""
-        answer = self._ledger.enter(answer, worst)
-        if answer.status == "ok":
-            self._journal.append(key, answer)
-            return answer
-        self.failures += 1
-        tries = 1
-        while f"{key}!{tries}" in self._journal:
-            tries += 1
-        self._journal.append(f"{key}!{tries}", answer)
-        return answer
+        workers = [asyncio.create_task(worker()) for _ in range(width)]
+        try:
+            done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            for task in workers:
+                if task in done:
+                    task.result()
+        finally:
+            for task in workers:
+                task.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        return results
 
-    def _watch(self, model: Model, answer: Answer) -> None:
-        """Count requests lost in a row; at `BREAK_AFTER` the model counts as gone."""
-        if answer.status == "ok" or reason_code(answer.reason) not in BREAKING:
-            self._lost[id(model)] = 0
-            return
-        self._lost[id(model)] += 1
-        if self._lost[id(model)] >= BREAK_AFTER:
-            raise ModelError(
-                f"{model.name}: {BREAK_AFTER} requests in a row were lost ({answer.reason})",
-                hint="see to the endpoint, then run the same command again; answers so far are kept",
-            )
-
-    async def close(self) -> None:
-        """Close every model, each even if another fails to close."""
-        ends = await asyncio.gather(
-            *(m.close() for m in self._models.values()), return_exceptions=True
-        )
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
+    def _trouble(self, job: Job[R], what: str) -> None:
+        """What the progress line says beside the count, by job where there are several."""
+        self._troubles[job.name] = what
+        self._note = ", ".join(f"{n}: {w}" if n else w for n, w in self._troubles.items())

@@ -115,8 +115,9 @@ class EndpointModel:
     """A chat model at an endpoint.
 
     `model` is the name the endpoint serves, `name` (the same by default) what reports show, `url` the base
-    up to and with `/v1`. `timeout_s` bounds each try; `retries` counts tries after the first. `sleep` and
-    `rng` are there for tests.
+    up to and with `/v1`. `timeout_s` bounds each try; `retries` counts tries after the first. `ceiling` is the
+    most requests the endpoint is to have in flight, 0 where the run decides. `sleep` and `rng` are there for
+    tests.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class EndpointModel:
         api_key_env: str = "",
         timeout_s: float = 120.0,
         retries: int = 5,
+        ceiling: int = 0,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         rng: random.Random | None = None,
     ) -> None:
@@ -137,6 +139,7 @@ class EndpointModel:
         self.identity = {"kind": "endpoint", "url": self.url, "model": model}
         self.labels: tuple[str, ...] = ()
         self.limiter: Limiter | None = None
+        self.ceiling = ceiling
         self._key_names = key_names(self.name, api_key_env)
         self._key = next((k for n in self._key_names if (k := os.environ.get(n, "").strip())), "")
         self._secrets = [s for s in (self._key, userinfo, userinfo.partition(":")[2]) if s]
@@ -155,6 +158,11 @@ class EndpointModel:
 
     def __repr__(self) -> str:
         return f"EndpointModel({self.name!r}, {self.url!r})"
+
+    @property
+    def endpoint(self) -> str:
+        """The URL, however its letters were written: all models behind it share one limit."""
+        return self.url.casefold()
 
     def _open(self) -> aiohttp.ClientSession:
         """The session of the running loop, made at first use."""
@@ -247,7 +255,7 @@ class EndpointModel:
                 raise
             if self.limiter is not None:
                 ok = tried.answer.status == "ok"
-                self.limiter.release(slot, status=tried.status, answered=ok)
+                self.limiter.release(slot, status=tried.status, answered=ok, who=self.model)
             if not tried.again or attempts > self._retries:
                 break
             await self._sleep(self._wait(attempts, tried.after))

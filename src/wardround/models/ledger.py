@@ -55,22 +55,58 @@ class _Account:
         self.seconds = array("d")
 
 
+class Budget:
+    """What one command may spend: one run, or several that share it. `cap` None: nothing is refused; what is
+    free never is."""
+
+    def __init__(self, cap: float | None = None) -> None:
+        self.cap = cap
+        self.charged = 0.0
+        self._set_aside = 0.0
+        self._in_flight = 0
+        self._settled = asyncio.Event()
+
+    async def reserve(self, worst: float) -> bool:
+        """Set `worst` aside, waiting near the cap for requests in flight to cost less than feared; False when
+        none is left in flight and there is still no room."""
+        if self.cap is None:
+            return True
+        while worst and self.charged + self._set_aside + worst > self.cap:
+            if self._in_flight == 0:
+                return False
+            self._settled.clear()
+            await self._settled.wait()
+        self._set_aside += worst
+        self._in_flight += 1
+        return True
+
+    def settle(self, worst: float) -> None:
+        """Free what was set aside."""
+        if self.cap is None:
+            return
+        self._in_flight -= 1
+        self._set_aside = self._set_aside - worst if self._in_flight else 0.0
+        self._settled.set()
+
+
 class Ledger:
-    """The accounts of one run's models. `cap` None: nothing is refused.
+    """The accounts of one run's models, paid from `budget`: the run's own with a `cap`, when none is given.
 
     `prices` by model name; a model without one has no cost, only tokens.
     """
 
     def __init__(
-        self, prices: Mapping[str, Price] | None = None, *, cap: float | None = None
+        self,
+        prices: Mapping[str, Price] | None = None,
+        *,
+        cap: float | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._prices = dict(prices or {})
-        self._cap = cap
+        self._budget = budget or Budget(cap)
         self._accounts: dict[str, _Account] = {}
         self._charged = 0.0
-        self._set_aside = 0.0
-        self._in_flight = 0
-        self._settled = asyncio.Event()
+        self._refused: CostCapError | None = None
         self._started = self._ended = 0.0
 
     def open(self, journal: Journal) -> None:
@@ -83,29 +119,26 @@ class Ledger:
         """Set the worst case of `request` aside while it is in flight, and return it for `settle`.
 
         Near the cap it waits for requests in flight to cost less than feared; `CostCapError` when none is
-        left and there is still no room.
+        left and there is still no room. After that every request is refused, so that none is in flight when
+        the run ends.
         """
         if not self._started:
             self._started = self._ended = time.monotonic()
-        if self._cap is None:
+        if self._budget.cap is None:
             return 0.0
         worst = self.worst(model, request)
-        while self._charged + self._set_aside + worst > self._cap:
-            if self._in_flight == 0:
-                raise self._refusal(model, worst)
-            self._settled.clear()
-            await self._settled.wait()
-        self._set_aside += worst
-        self._in_flight += 1
-        return worst
+        room = self._refused is None and await self._budget.reserve(worst)
+        refused = self._refused
+        if room and refused is None:
+            return worst
+        if room:  # another request was refused while this one waited
+            self._budget.settle(worst)
+        self._refused = refused or self._refusal(model, worst)
+        raise self._refused
 
     def settle(self, worst: float) -> None:
         """Free what `reserve` set aside."""
-        if self._cap is None:
-            return
-        self._in_flight -= 1
-        self._set_aside = self._set_aside - worst if self._in_flight else 0.0
-        self._settled.set()
+        self._budget.settle(worst)
 
     def enter(self, answer: Answer, worst: float) -> Answer:
         """Count one answer, charged with what it cost or, where that isn't known, its worst case."""
@@ -129,6 +162,7 @@ class Ledger:
     def _enter(self, answer: Answer, charged: float) -> None:
         account = self._accounts.setdefault(answer.model, _Account())
         self._charged += charged
+        self._budget.charged += charged
         if answer.cached:
             account.cached += 1
         elif answer.status == "failed":
@@ -150,8 +184,8 @@ class Ledger:
 
     def _refusal(self, model: Model, worst: float) -> CostCapError:
         return CostCapError(
-            f"stopped before the cost would pass {self._cap:g}: {self._charged:.6g} is spent, and the next "
-            f"request to {model.name} may cost {worst:.2g}",
+            f"stopped before the cost would pass {self._budget.cap:g}: {self._budget.charged:.6g} is "
+            f"spent, and the next request to {model.name} may cost {worst:.2g}",
             hint="the same command with a higher --max-cost goes on; what was answered is kept",
         )
 

@@ -1,4 +1,4 @@
-"""How many requests one model may have in flight: found by what its endpoint says, under a ceiling.
+"""How many requests one endpoint may have in flight: found by what it says, under a ceiling.
 
 Additive increase, multiplicative decrease, as TCP does it. Each answered try raises the limit by 1/limit, so
 by one for each round trip; a push-back (429, 503) or a blow-up of latency multiplies it by `SHRINK`. Two
@@ -11,6 +11,8 @@ things keep it from collapsing under a burst, as the naive form does:
 It starts at the ceiling: the user asked for that many, and an endpoint that can't bear it says so in one
 round trip. Latency counts as blown up when its recent mean is `BLOW_UP` times the usual one and `SLOW_S`
 seconds above it; the usual one follows slowly, so an endpoint that is slow for good is not held down for good.
+Models behind one endpoint share its limiter, and each is held to its own usual latency: a large model's answers
+say nothing of a small one's.
 """
 
 from __future__ import annotations
@@ -29,8 +31,28 @@ SEEN = 20
 PUSH_BACK = frozenset({429, 503})
 
 
+class _Pace:
+    """How long one model's answers took, usually and of late."""
+
+    __slots__ = ("recent", "seen", "usual")
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.usual = self.recent = 0.0
+
+    def blown_up(self, took: float) -> bool:
+        """Count one answer; whether answers have become slow."""
+        self.seen += 1
+        if self.seen == 1:
+            self.usual = self.recent = took
+        self.usual += (took - self.usual) / min(self.seen, 200)
+        self.recent += (took - self.recent) / min(self.seen, 10)
+        slow = self.recent > BLOW_UP * self.usual and self.recent > self.usual + SLOW_S
+        return slow and self.seen > SEEN
+
+
 class Limiter:
-    """The slots of one model. `acquire` before each try, `release` after it with what it showed.
+    """The slots of one endpoint. `acquire` before each try, `release` after it with what it showed.
 
     `clock` is there for tests.
     """
@@ -47,8 +69,7 @@ class Limiter:
         self._in_flight = 0
         self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
         self._decreased_at = float("-inf")
-        self._seen = 0
-        self._usual = self._recent = 0.0
+        self._paces: dict[str, _Pace] = {}
 
     async def acquire(self) -> float:
         """Wait for a slot; the time it was given, to be handed back to `release`."""
@@ -66,25 +87,24 @@ class Limiter:
             raise
         return self._clock()
 
-    def release(self, started: float, *, status: int = 0, answered: bool = False) -> None:
-        """Give the slot back. `status` is the HTTP status, 0 if none came; `answered` that it was an answer."""
+    def release(
+        self, started: float, *, status: int = 0, answered: bool = False, who: str = ""
+    ) -> None:
+        """Give the slot back. `status` is the HTTP status, 0 if none came; `answered` that it was an answer, and
+        `who` the model that gave it."""
         self._in_flight -= 1
         if status in PUSH_BACK:
             self._decrease(started)
         elif answered:
-            self._note(started)
+            self._note(started, who)
         self._wake()
 
-    def _note(self, started: float) -> None:
-        """An answer came: the limit grows, unless answers have become slow."""
-        took = self._clock() - started
-        self._seen += 1
-        if self._seen == 1:
-            self._usual = self._recent = took
-        self._usual += (took - self._usual) / min(self._seen, 200)
-        self._recent += (took - self._recent) / min(self._seen, 10)
-        slow = self._recent > BLOW_UP * self._usual and self._recent > self._usual + SLOW_S
-        if slow and self._seen > SEEN:
+    def _note(self, started: float, who: str) -> None:
+        """An answer came: the limit grows, unless this model's answers have become slow."""
+        pace = self._paces.get(who)
+        if pace is None:
+            pace = self._paces[who] = _Pace()
+        if pace.blown_up(self._clock() - started):
             self._decrease(started)
         else:
             self.limit = min(float(self.ceiling), self.limit + 1 / self.limit)
@@ -107,6 +127,13 @@ class Limiter:
 
 @runtime_checkable
 class Limited(Protocol):
-    """A model whose requests in flight can be limited."""
+    """A model whose requests in flight can be limited. `endpoint` names what the limit is of, `ceiling` is the
+    endpoint's own (0: none was given)."""
 
     limiter: Limiter | None
+    ceiling: int
+
+    @property
+    def endpoint(self) -> str:
+        """Equal for all models behind one endpoint."""
+        ...

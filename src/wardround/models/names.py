@@ -5,31 +5,20 @@
     scripted:NAME            a deterministic offline stand-in
     NAME                     a table of wardround.toml
 
-`wardround.toml` is read from the working directory, or from the path in WARDROUND_CONFIG:
-
-    [models.judge]
-    endpoint = "https://host/v1"
-    model = "served-name"            # the table's own name when left out
-    api_key_env = "HOSPITAL_KEY"     # the variable's name; the key itself stays in the environment
-    price_in = 2.0                   # per million tokens, in your currency
-    price_out = 8.0
+What a table holds is described in `config`.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import tomllib
 from pathlib import Path
 
-import msgspec
-
-from wardround.errors import InputError, UsageError
+from wardround.errors import UsageError
 from wardround.models import Model
+from wardround.models.config import CONFIG, ConfiguredModel, configured
 from wardround.models.ledger import FREE, Price
 from wardround.records import Record
 
-CONFIG = "wardround.toml"
 AT_URL = re.compile(r"@(?=https?://)")
 FORMS = "NAME@http://host/v1, local:PATH or scripted:NAME"
 
@@ -43,60 +32,18 @@ class ModelOptions(Record, frozen=True, kw_only=True):
     batch_size: int = 8
 
 
-class ConfiguredModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[models.NAME]` table. Prices are per million tokens, None where not given."""
-
-    endpoint: str
-    model: str = ""
-    api_key_env: str = ""
-    price_in: float | None = None
-    price_out: float | None = None
-
-
-class _Config(msgspec.Struct, frozen=True):
-    models: dict[str, ConfiguredModel] = {}
-
-
-def config_path() -> Path | None:
-    """Where the configuration lies, None if there is none; `UsageError` when WARDROUND_CONFIG leads nowhere."""
-    named = os.environ.get("WARDROUND_CONFIG")
-    if named:
-        if not Path(named).is_file():
-            raise UsageError(f"{named}: no such file", hint="correct WARDROUND_CONFIG or unset it")
-        return Path(named)
-    here = Path(CONFIG)
-    return here if here.is_file() else None
-
-
-def configured() -> dict[str, ConfiguredModel]:
-    """The models of `wardround.toml` by name; empty without such a file."""
-    path = config_path()
-    if path is None:
-        return {}
-    hint = "a table is [models.NAME] with endpoint, model, api_key_env, price_in, price_out"
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-        return msgspec.convert(data, _Config).models
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as e:
-        raise InputError(str(e), path=path, hint=hint) from e
-
-
-def prices(spec: str) -> tuple[float, float] | None:
-    """(in, out) per million tokens for a configured model with both prices; None for all others."""
-    if ":" in spec or AT_URL.search(spec):
-        return None
-    found = configured().get(spec)
-    if found is None or found.price_in is None or found.price_out is None:
-        return None
-    return found.price_in, found.price_out
-
-
 def price(spec: str) -> Price | None:
     """What a model's tokens cost: nothing where it runs here (local, scripted), None where nobody said."""
     if AT_URL.search(spec) is None and spec.partition(":")[0] in {"local", "scripted"}:
         return FREE
-    found = prices(spec)
-    return None if found is None else Price(per_in=found[0], per_out=found[1])
+    found = None if AT_URL.search(spec) else configured().get(spec)
+    return None if found is None else found.price()
+
+
+def checkpoint(spec: str) -> Path | None:
+    """The artifact behind a configured endpoint, where its table names one."""
+    found = None if AT_URL.search(spec) else configured().get(spec)
+    return Path(found.checkpoint) if found is not None and found.checkpoint else None
 
 
 def open_model(spec: str, *, options: ModelOptions | None = None) -> Model:
@@ -120,20 +67,40 @@ def open_model(spec: str, *, options: ModelOptions | None = None) -> Model:
     found = configured().get(spec)
     if found is None:
         raise _unknown(spec)
-    return _endpoint(
-        found.model or spec, found.endpoint, options, name=spec, api_key_env=found.api_key_env
-    )
+    return open_configured(spec, found, options=options)
+
+
+def open_configured(
+    name: str, table: ConfiguredModel, *, options: ModelOptions | None = None
+) -> Model:
+    """The model of one table, shown under the table's name. Nothing is connected or loaded yet."""
+    options = options or ModelOptions()
+    if table.endpoint:
+        return _endpoint(
+            table.model or name, table.endpoint, options, name=name,
+            api_key_env=table.api_key_env, ceiling=table.concurrency,
+        )  # fmt: skip
+    spec = f"local:{table.path}" if table.path else f"scripted:{table.scripted}"
+    model = open_model(spec, options=options)
+    model.name = name
+    return model
 
 
 def _endpoint(
-    model: str, url: str, options: ModelOptions, *, name: str = "", api_key_env: str = ""
+    model: str,
+    url: str,
+    options: ModelOptions,
+    *,
+    name: str = "",
+    api_key_env: str = "",
+    ceiling: int = 0,
 ) -> Model:
     if not model:
         raise UsageError("no model name before the @ of its URL", hint=f"a model is {FORMS}")
     from wardround.models.endpoint import EndpointModel
 
     return EndpointModel(
-        model, url, name=name, api_key_env=api_key_env,
+        model, url, name=name, api_key_env=api_key_env, ceiling=ceiling,
         timeout_s=options.timeout_s, retries=options.retries,
     )  # fmt: skip
 

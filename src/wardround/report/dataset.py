@@ -7,7 +7,7 @@ from typing import Any
 
 from wardround import taxonomy
 from wardround.records import Document, Exclusion, Record, Sample
-from wardround.report import svg
+from wardround.report import dataset_names, svg
 from wardround.report.formats import Names, count
 from wardround.report.reading import Source
 from wardround.report.shapes import Coverage
@@ -309,7 +309,7 @@ def _texts(document: Document, field: str) -> tuple[str, ...]:
 
 def reason_names(reason: str) -> Names:
     """What a reason code means, or the code itself."""
-    return REASONS.get(reason, Names(reason))
+    return REASONS.get(reason) or dataset_names.of(dataset_names.REASONS, reason)
 
 
 def field_names(field: str) -> Names:

@@ -81,6 +81,15 @@ def signed(value: float | None) -> str:
     return ("+" if value > 0 else "−") + text
 
 
+def money(value: float | None) -> str:
+    """Two decimals, or two figures of what is smaller; without a currency, which only the user knows."""
+    if value is None:
+        return NOTHING
+    if value == 0 or value >= 0.1:
+        return f"{value:,.2f}"
+    return f"{value:.{1 - math.floor(math.log10(value))}f}"
+
+
 def p_value(value: float | None) -> str:
     """Three decimals, "< 0.001" below that."""
     if value is None:
@@ -155,6 +164,14 @@ def size(value: int) -> str:
 def short(digest: str) -> str:
     """The first twelve characters of a digest."""
     return digest[:12]
+
+
+def shortened(words: str, most: int = 24) -> str:
+    """A name cut in its middle, since its end (a size, a date, an epoch) often tells it from the next."""
+    if len(words) <= most:
+        return words
+    head = (most - 1) // 2
+    return f"{words[:head]}…{words[len(words) - (most - 1 - head) :]}"
 
 
 def plain(value: Any) -> str:

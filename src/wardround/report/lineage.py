@@ -109,15 +109,19 @@ def section(source: Source, nodes: Mapping[str, Node]) -> dict[str, Any]:
 
 
 BOX, TALL, GAP, ROW = 122, 74, 24, 88
+MOST = 10
+"""Boxes above one another up to which a diagram is still one to read; beyond it the table does."""
 
 
 def diagram(nodes: Mapping[str, Node]) -> Markup:
-    """Left to right: sources, dataset, models, runs, comparison, report."""
+    """Left to right: sources, dataset, models, runs, comparison, report; "" where it would be too tall."""
     drawn = {d: n for d, n in nodes.items() if not n.inside}
     edges = _reduced({d: [i for i in n.inputs if i in drawn] for d, n in drawn.items()})
     layers, ways = _layers(edges)
     columns = len(layers)
     tallest = max(len(layer) for layer in layers)
+    if tallest > MOST:
+        return Markup("")
     width = columns * (BOX + GAP) - GAP + 8
     height = tallest * ROW + 4
     at: dict[str, tuple[float, float]] = {}

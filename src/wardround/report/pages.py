@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from wardround.errors import ArtifactError
 from wardround.records import Record
-from wardround.report import dataset, formats, lineage, scores, training
+from wardround.report import (
+    cards,
+    dataset,
+    dataset_making,
+    formats,
+    lineage,
+    scores,
+    spending,
+    training,
+)
 from wardround.report.formats import Names
 from wardround.report.reading import Source, by_role, open_source
 from wardround.report.shapes import Comparison
@@ -31,15 +40,6 @@ class Section(Record, frozen=True, kw_only=True):
     names: Names
     template: str
     data: dict[str, Any]
-
-
-class Card(Record, frozen=True, kw_only=True):
-    """One of the first things a reader sees: a question, a short answer, a few facts."""
-
-    names: Names
-    lead: Names
-    facts: tuple[tuple[Names, str], ...] = ()
-    note: Names | None = None
 
 
 @cache
@@ -64,7 +64,8 @@ def environment() -> Environment:
     env.filters.update(
         count=formats.count, score=formats.score, signed=formats.signed,
         interval=formats.interval, seconds=formats.seconds, size=formats.size,
-        short=formats.short, plain=formats.plain, cell=formats.cell, p=formats.p_value,
+        short=formats.short, plain=formats.plain, cell=formats.cell, p=formats.p_value, money=formats.money,
+        shortened=formats.shortened,
     )  # fmt: skip
     env.globals.update(
         css=Markup((HERE / "style.css").read_text("utf-8")),
@@ -84,7 +85,7 @@ def page(path: Path) -> str:
     """The whole HTML page of the artifact at `path`."""
     source = open_source(path)
     nodes = lineage.collect(source)
-    cards, sections = _build(source)
+    top, sections = _build(source)
     sections.append(
         Section(
             id="lineage",
@@ -98,7 +99,12 @@ def page(path: Path) -> str:
             id="details",
             names=Names("配置与文件", "Configuration and files"),
             template="details.html",
-            data={"source": source, "manifest": source.manifest},
+            data={
+                "source": source,
+                "manifest": source.manifest,
+                "accounts": spending.accounts(source) if source.kind == "run" else [],
+                "columns": spending.COLUMNS,
+            },
         )
     )
     return (
@@ -108,7 +114,7 @@ def page(path: Path) -> str:
             source=source,
             title=TITLES.get(source.kind, formats.kind_names(source.kind)),
             labels=[formats.split_label(label) for label in lineage.labels(nodes)],
-            cards=cards,
+            cards=top,
             sections=sections,
         )
     )
@@ -125,11 +131,7 @@ TITLES = {
     "agreement": Names("评审与医生的一致性", "Agreement of judges and doctors"),
 }
 
-ONLY = Names(
-    "只说明评分者给出的分数，不等于医学质量", "how the judge scored, which is not medical quality"
-)
-
-Built = tuple[list[Card], list[Section]]
+Built = tuple[list[cards.Card], list[Section]]
 
 
 def _build(source: Source) -> Built:
@@ -146,19 +148,25 @@ def _build(source: Source) -> Built:
 
 
 def _dataset(source: Source) -> Built:
-    return [_done_card(source)], _dataset_sections(source)
+    return [cards.built(source)], _dataset_sections(source)
 
 
 def _dataset_sections(source: Source) -> list[Section]:
+    made = [
+        Section(id=p.id, names=p.names, template=p.template, data=p.data)
+        for p in dataset_making.parts(source)
+    ]
     return [
         Section(
             id="sources", names=Names("资料来源", "Sources"),
             template="sources.html", data=dataset.sources(source),
         ),
+        *(s for s in made if s.id == "funnel"),
         Section(
             id="coverage", names=Names("任务与专科覆盖", "Coverage of tasks and specialties"),
             template="coverage.html", data=dataset.coverage(source),
         ),
+        *(s for s in made if s.id != "funnel"),
         Section(
             id="samples", names=Names("样例与出处", "Samples beside their source"),
             template="samples.html", data=dataset.samples(source),
@@ -168,7 +176,7 @@ def _dataset_sections(source: Source) -> list[Section]:
 
 def _run(source: Source) -> Built:
     run = scores.shown(source)
-    return [_score_card([run], None), _trust_card([run], source)], [
+    return [cards.scored([run], None), cards.trusted([run], source)], [
         _results_section([run], None, None),
         Section(
             id="trouble", names=Names("未评分、失败与跳过", "Unscored, failed and skipped"),
@@ -187,11 +195,17 @@ def _comparison(source: Source) -> Built:
         names = [Names(f"{n.zh} · {i}", n.en) for i, n in enumerate(names, start=1)]
     if whole:
         runs = [scores.shown(r.source, n) for r, n in zip(runs, names, strict=True)]
-    sections = [_results_section(runs if whole else [], found, names)]
+    from wardround.report import league
+
+    if league.fits(found):
+        top = [cards.league(found, names)]
+        sections = [_league_section(runs if whole else [], found, names)]
+    else:
+        top = [cards.scored(runs, found, names)]
+        sections = [_results_section(runs if whole else [], found, names)]
     if whole:
         sections.append(_answers_section(runs))
-    cards = [_score_card(runs, found, names)]
-    return cards + ([_trust_card(runs, source)] if whole else []), sections
+    return top + ([cards.trusted(runs, source)] if whole else []), sections
 
 
 def _checkpoint(source: Source) -> Built:
@@ -203,33 +217,7 @@ def _agreement(source: Source) -> Built:
     from wardround.report import agreement
 
     found = agreement.agreement_of(source)
-    cards = []
-    for b in found.benchmarks.values():
-        jury = b.comparisons[0]
-        measured = [(m, agreement.of(jury, m)) for m in agreement.HEADLINE]
-        spearman = agreement.of(jury, agreement.HEADLINE[0])
-        value = agreement.written(spearman.estimate if spearman else None)
-        mean = agreement.written(agreement.corrected(b.corrected))
-        cards.append(
-            Card(
-                names=Names(f"{b.zh}：与医生是否一致", f"{b.en}: do the judges agree with doctors"),
-                lead=Names(f"斯皮尔曼相关 {value}", f"Spearman ρ {value}"),
-                facts=tuple(
-                    (agreement.measure_names(m), agreement.written(x.estimate if x else None))
-                    for m, x in measured[1:]
-                ),
-            )
-        )
-        cards.append(
-            Card(
-                names=Names(f"{b.zh}：平均分", f"{b.en}: mean score"),
-                lead=Names(f"医生修正后 {mean}", f"corrected by doctors {mean}"),
-                facts=tuple(
-                    (names, agreement.written(e)) for names, e in agreement.means(b.corrected)[:2]
-                ),
-            )
-        )
-    return cards, [
+    return cards.agreed(found), [
         Section(
             id="agreement", names=Names("评审与医生", "Judges and doctors"),
             template="agreement.html", data=agreement.section(source),
@@ -242,11 +230,11 @@ def _agreement(source: Source) -> Built:
 
 
 def _demo(source: Source) -> Built:
-    cards: list[Card] = []
+    top: list[cards.Card] = []
     sections: list[Section] = []
     built = _input(source, "dataset")
     if built is not None:
-        cards.append(_done_card(built))
+        top.append(cards.built(built))
         sections += _dataset_sections(built)
     models = [
         training.checkpoint(found, lineage.ROLES[role])
@@ -265,9 +253,9 @@ def _demo(source: Source) -> Built:
     comparison = compared.read("comparison.json", Comparison) if compared else None
     if runs or comparison:
         names = list(titles.values()) if len(runs) != 1 else None
-        cards += [_score_card(runs, comparison, names), _trust_card(runs, source)]
+        top += [cards.scored(runs, comparison, names), cards.trusted(runs, source)]
         sections += [_results_section(runs, comparison, names), _answers_section(runs)]
-    return cards, sections
+    return top, sections
 
 
 def _input(source: Source, role: str) -> Source | None:
@@ -295,85 +283,22 @@ def _results_section(
     )  # fmt: skip
 
 
+def _league_section(
+    runs: Sequence[scores.Shown], found: Comparison, names: Sequence[Names]
+) -> Section:
+    from wardround.report import league
+
+    return Section(
+        id="league", names=Names("排名", "League table"), template="league.html",
+        data=league.section(found, names, runs),
+    )  # fmt: skip
+
+
 def _answers_section(runs: Sequence[scores.Shown]) -> Section:
     return Section(
         id="answers", names=Names("回答原文", "Answers as written"), template="answers.html",
         data={"items": scores.answers(runs), "runs": runs},
     )  # fmt: skip
-
-
-def _done_card(source: Source) -> Card:
-    f = dataset.figures(dataset.coverage_of(source))
-    c = formats.count
-    return Card(
-        names=Names("做了什么", "What was done"),
-        lead=Names(
-            f"{c(f['documents'])} 份资料 → {c(f['samples'])} 条指令样本",
-            f"{c(f['documents'])} documents → {c(f['samples'])} instruction samples",
-        ),
-        facts=(
-            (Names("覆盖任务", "tasks covered"), f"{f['covered']} / {f['tasks']}"),
-            (Names("覆盖专科", "specialties covered"), f"{f['departments']} / {f['listed']}"),
-            (Names("训练 / 测试样本", "train / test samples"), f"{c(f['train'])} / {c(f['test'])}"),
-            (
-                Names("训练 / 测试对话", "train / test dialogues"),
-                f"{c(f['dialogues_train'])} / {c(f['dialogues_test'])}",
-            ),
-            (Names("搁置并记录原因", "kept aside, reason on file"), c(f["excluded"])),
-        ),
-    )
-
-
-def _score_card(
-    runs: Sequence[scores.Shown],
-    comparison: Comparison | None,
-    names: Sequence[Names] | None = None,
-) -> Card:
-    if comparison is not None:
-        rows = scores.differences(comparison, list(names or ()))
-        facts = tuple(
-            (
-                row["names"],
-                f"{formats.signed(row['pair'].difference.mean)} "
-                f"{formats.interval(row['pair'].difference, sign=True)}",
-            )
-            for row in rows
-        )
-        lead = rows[0]["verdict"] if rows else Names("没有可比的评测", "nothing to compare")
-        if len({row["verdict"] for row in rows}) > 1:
-            lead = Names("各评测结论不一，见下", "benchmarks disagree, see below")
-        return Card(names=Names("有没有用", "Does it help"), lead=lead, facts=facts, note=ONLY)
-    (run,) = runs[:1] or (None,)
-    facts = tuple(
-        (Names(b.zh, b.en), f"{formats.score(b.overall.mean)} {formats.interval(b.overall)}")
-        for b in (run.summary.benchmarks.values() if run else ())
-    )
-    lead = run.names if run else Names("评测不在原处", "the run is not where it was")
-    return Card(names=Names("结果", "Result"), lead=lead, facts=facts, note=ONLY)
-
-
-def _trust_card(runs: Sequence[scores.Shown], source: Source) -> Card:
-    total = dict.fromkeys(formats.STATES, 0)
-    for run in runs:
-        for b in run.summary.benchmarks.values():
-            for state in total:
-                total[state] += b.counts.get(state, 0)
-    asked = sum(total.values())
-    judges = "、".join(dict.fromkeys(j for r in runs for j in r.summary.judges))
-    lead = (
-        Names("每一题都有评分", "every item was scored")
-        if asked and total["scored"] == asked
-        else Names(
-            f"{formats.count(asked - total['scored'])} 题没有评分，未按零分计",
-            f"{formats.count(asked - total['scored'])} items have no score; none counted as zero",
-        )
-    )
-    facts = [
-        (names, f"{formats.count(total[state])} / {formats.count(asked)}")
-        for state, names in formats.STATES.items()
-    ]
-    facts.append((Names("评分者", "scored by"), judges or formats.NOTHING))
-    return Card(names=Names("能不能信", "Can I trust it"), lead=lead, facts=tuple(facts))
 
 
 def _timings(source: Source) -> list[tuple[Names, float]]:

@@ -13,7 +13,7 @@ from wardround import taxonomy
 from wardround.records import Exclusion, Record
 from wardround.report import svg
 from wardround.report.dataset import excluded, phase_names
-from wardround.report.formats import Names, interval, percent, score, signed
+from wardround.report.formats import Names, interval, percent, score, shortened, signed
 from wardround.report.reading import Source, open_input, summary_of
 from wardround.report.shapes import (
     BenchmarkSummary,
@@ -67,6 +67,8 @@ def results(
         "headline": _headline(runs, list(every), level) if runs else "",
         "benchmarks": [_benchmark(runs, name, level) for name in every],
         "pairs": differences(comparison, titles) if comparison else [],
+        "corrected": comparison is not None
+        and any(len(b.pairs) > 1 for b in comparison.benchmarks.values()),
         "difference": _difference_chart(comparison, titles) if comparison else "",
     }
 
@@ -269,19 +271,15 @@ def _difference_chart(comparison: Comparison, titles: Sequence[Names]) -> str:
         f"{r.names.zh} {signed(r.estimates[0].mean)} {interval(r.estimates[0], sign=True)}"
         for r in rows
     )
-    b = _title(comparison, titles, 1)
-    a = _title(comparison, titles, 0)
+    a, b = (
+        Names(*map(shortened, _title(comparison, titles, i)))
+        for i in (comparison.reference, pairs[0][1].b)
+    )
     part = percent(comparison.level)
-    axis = (
-        Names(
-            f"配对差值（后者 − {a.zh}），分，{part} 区间",
-            f"paired difference, points, {part} interval",
-        )
-        if many
-        else Names(
-            f"配对差值（{b.zh} − {a.zh}），分，{part} 区间",
-            f"paired difference ({b.en or b.zh} − {a.en or a.zh}), points, {part} interval",
-        )
+    first = "各模型" if many else b.zh
+    axis = Names(
+        f"配对差值（{first} − {a.zh}），分，{part} 区间",
+        f"paired difference (second − first), points, {part} interval",
     )
     return svg.dot_plot(
         rows,

@@ -181,8 +181,37 @@ class Pair(Record, frozen=True, kw_only=True):
     b_mean: float | None
     difference: Estimate
     p: float | None = None
+    p_holm: float | None = None
     smallest: float | None = None
     by_task: tuple[TaskDifference, ...] = ()
+
+
+class Place(Record, frozen=True, kw_only=True):
+    """A run's rank among those of the comparison, with its interval."""
+
+    rank: int
+    low: int | None
+    high: int | None
+    mean: float
+
+
+class Standing(Record, frozen=True, kw_only=True):
+    """One run in a benchmark's league table; `rank` None where nothing of it was scored."""
+
+    run: int
+    rank: Place | None
+    overall: Estimate
+    counts: dict[str, int]
+    by_task: tuple[Row, ...] = ()
+    by_turn: tuple[Row, ...] = ()
+
+
+class Shared(Record, frozen=True, kw_only=True):
+    """What the ranks of a benchmark are of: the items that `runs` runs all scored."""
+
+    runs: int
+    items: int
+    cases: int
 
 
 class BenchmarkPairs(Record, frozen=True, kw_only=True):
@@ -191,6 +220,22 @@ class BenchmarkPairs(Record, frozen=True, kw_only=True):
     zh: str
     en: str
     pairs: tuple[Pair, ...]
+    scale: tuple[float, float] = (0.0, 1.0)
+    league: tuple[Standing, ...] = ()
+    shared: Shared | None = None
+
+
+class Spent(Record, frozen=True, kw_only=True):
+    """What one run took, judges included, and its model's own part; None is not known, for the reason in `unknown`."""
+
+    requests: float = 0.0
+    cached: float = 0.0
+    tokens_in: float = 0.0
+    tokens_out: float = 0.0
+    cost: float | None = None
+    cost_model: float | None = None
+    per_case: float | None = None
+    unknown: str = ""
 
 
 class ComparedRun(Record, frozen=True, kw_only=True):
@@ -199,6 +244,7 @@ class ComparedRun(Record, frozen=True, kw_only=True):
     model: str
     digest: str
     labels: tuple[str, ...] = ()
+    cost: Spent = Spent(unknown="price")
 
 
 class Comparison(Record, frozen=True, kw_only=True):
@@ -209,6 +255,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     runs: tuple[ComparedRun, ...]
     benchmarks: dict[str, BenchmarkPairs]
     seed: int | None = None
+    reference: int = 0
 
 
 class LogRow(Record, frozen=True, kw_only=True):
@@ -219,8 +266,27 @@ class LogRow(Record, frozen=True, kw_only=True):
     epoch: float | None = None
     loss: float | None = None
     eval_loss: float | None = None
+    by_task: dict[str, float] = {}
     lr: float | None = None
     tokens: int | None = None
+
+
+class SaidThen(Record, frozen=True, kw_only=True):
+    """What a model in training said to a probe after so many steps."""
+
+    step: int
+    text: str
+
+
+class ProbeRow(Record, frozen=True, kw_only=True):
+    """One line of `answers_over_time.jsonl`: a held-out question, and the answers as training went on."""
+
+    stage: str
+    id: str
+    task: str
+    prompt: str
+    reference: str
+    answers: tuple[SaidThen, ...]
 
 
 class Measured(Record, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wardround.records import decode, encode
-from wardround.report import dataset, formats, lineage, scores
+from wardround.report import dataset, dataset_making, formats, league, lineage, scores, spending
 from wardround.report.formats import Names
 from wardround.report.reading import Source, by_role, open_source, summary_of
 from wardround.report.shapes import Comparison, LogRow, Table
@@ -79,6 +79,7 @@ def _dataset(source: Source) -> Iterator[str]:
     for reason, n in sorted(found.excluded.items(), key=lambda p: (-p[1], p[0])):
         zh, en = dataset.reason_names(reason)
         yield f"    {c(n):>6}  {zh} {en}".rstrip()
+    yield from dataset_making.lines(source)
     missing = [t for t in found.tasks if not t.covered]
     if missing:
         yield "未覆盖的任务 tasks not covered:"
@@ -98,9 +99,25 @@ def _run(source: Source) -> Iterator[str]:
     for b in summary.benchmarks.values():
         for reason, n in sorted(b.reasons.items()):
             yield f"    {b.zh}: {n} × {reason}"
+    yield from _spent(source)
     for b in summary.benchmarks.values():
         for t in b.tables:
             yield from _own(f"{b.zh} · {t.zh} {t.en}", t)
+
+
+def _spent(source: Source) -> Iterator[str]:
+    """Tokens and cost by model; of an unfinished run so far."""
+    found = spending.accounts(source)
+    if not found:
+        return
+    yield ""
+    rows = [
+        ["用量", *(n.zh for n in spending.COLUMNS)],
+        ["Usage", *(n.en for n in spending.COLUMNS)],
+    ]
+    yield from table([*rows, *([a.name, *a.cells()] for a in found)])
+    if source.manifest is None:
+        yield "未完成：到目前为止；没报 token 的请求按最坏情况计 / so far; untold tokens at their worst case"
 
 
 def _own(title: str, found: Table) -> Iterator[str]:
@@ -120,6 +137,12 @@ def _own(title: str, found: Table) -> Iterator[str]:
 def _comparison(source: Source, titles: Sequence[Names] = ()) -> Iterator[str]:
     found = source.read("comparison.json", Comparison)
     names = list(titles) or [Names(r.model) for r in found.runs]
+    if league.fits(found):
+        runs = scores.compared(source)
+        times = league.median_times(runs if len(runs) == len(names) else [], len(names))
+        for made in league.lines(found, names, times):
+            yield from [made] if isinstance(made, str) else table(made)
+        return
     part = formats.percent(found.level)
     rows = [["", "前 a", "后 b", "差值 b − a", f"{part} 区间", "p", "配对 n", "未配对 unpaired"]]
     said = []
@@ -132,7 +155,8 @@ def _comparison(source: Source, titles: Sequence[Names] = ()) -> Iterator[str]:
             formats.p_value(p.p), formats.count(p.n), formats.count(p.unpaired),
         ])  # fmt: skip
         said.append(f"{row['names'].zh}：{row['verdict'].zh} / {row['verdict'].en}")
-    yield "a = " + names[0].zh + "；b = " + "，".join(n.zh for n in names[1:])
+    others = [n.zh for i, n in enumerate(names) if i != found.reference]
+    yield f"a = {names[found.reference].zh}；b = {'，'.join(others)}"
     yield from table(rows)
     yield from said
 
