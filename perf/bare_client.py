@@ -1,9 +1,10 @@
-"""The yardstick of `eval_wire.py`: aiohttp and nothing else. Each item is answered, then its answer judged.
+"""The yardstick of the wire benches: aiohttp and nothing else. Each item is answered, then its answer judged; with
+--ready each line is a request's body, sent as it is (`build.py`).
 
 No journal, no retries, no statistics, no report: what any evaluation on aiohttp must spend at the least. Prints
 the seconds and CPU seconds of the calls alone as its last line of JSON.
 
-    python perf/bare_client.py ITEMS.jsonl http://127.0.0.1:PORT/v1 64
+    python perf/bare_client.py ITEMS.jsonl http://127.0.0.1:PORT/v1 64 [--ready]
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
@@ -23,7 +25,10 @@ ASKED = "请评价待评回答与参考答案在医学内容上的一致程度�
 
 async def _chat(session: aiohttp.ClientSession, url: str, messages: list[dict[str, str]]) -> str:
     body = {"model": MODEL, "messages": messages, "max_tokens": 1024, "temperature": 0.0}
-    data = json.dumps(body, ensure_ascii=False).encode()
+    return await _post(session, url, json.dumps(body, ensure_ascii=False).encode())
+
+
+async def _post(session: aiohttp.ClientSession, url: str, data: bytes) -> str:
     async with session.post(url, data=data) as reply:
         completion: dict[str, Any] = json.loads(await reply.read())
     text: str = completion["choices"][0]["message"]["content"]
@@ -37,9 +42,9 @@ async def _item(session: aiohttp.ClientSession, url: str, item: dict[str, str]) 
     return await _chat(session, url, messages)
 
 
-async def _all(path: str, base: str, concurrency: int) -> int:
-    with open(path, encoding="utf-8") as f:
-        items = iter([json.loads(line) for line in f])
+async def _all(path: str, base: str, concurrency: int, ready: bool) -> int:
+    with open(path, "rb") as f:
+        items: Iterator[Any] = iter([line if ready else json.loads(line) for line in f])
     url = base + "/chat/completions"
     verdicts = []
     connector = aiohttp.TCPConnector(limit=0)
@@ -48,17 +53,17 @@ async def _all(path: str, base: str, concurrency: int) -> int:
 
         async def worker() -> None:
             for item in items:
-                verdict = await _item(session, url, item)
-                verdicts.append(verdict)
+                one = _post if ready else _item
+                verdicts.append(await one(session, url, item))
 
         await asyncio.gather(*(worker() for _ in range(concurrency)))
     return len(verdicts)
 
 
 def main() -> None:
-    path, base, concurrency = sys.argv[1:4]
+    path, base, concurrency, *more = sys.argv[1:]
     wall, cpu = time.perf_counter(), time.process_time()
-    done = asyncio.run(_all(path, base, int(concurrency)))
+    done = asyncio.run(_all(path, base, int(concurrency), "--ready" in more))
     spent = {"items": done, "calls_s": time.perf_counter() - wall}
     print(json.dumps(spent | {"calls_cpu_s": time.process_time() - cpu}))
 

@@ -3,9 +3,11 @@
 A raw `asyncio.Protocol`, one process, keep-alive: every POST is answered with one chat completion of about 200
 Chinese characters that ends in a verdict `[[n]]`, n drawn from the request's bytes, so that equal requests get
 equal answers whoever asks. `GET …/models` lists the one model, `GET …/asked` how many POSTs there have been, so
-that a bench can see that a client did what it was timed for. Run as a program it prints its base URL.
+that a bench can see that a client did what it was timed for, and the seconds from the first request to the last
+reply. With --echo the answer is the text of the prompt's last `reference` block: a rewrite that breaks no rule. Run as
+a program it prints its base URL.
 
-    python perf/loopback.py --latency-ms 100
+    python perf/loopback.py --latency-ms 100 [--echo]
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 import urllib.request
 import zlib
 from collections.abc import Iterator
@@ -46,7 +49,22 @@ def _completion(number: int) -> bytes:
     return _reply({**named, "choices": [choice], "usage": usage})
 
 
+def _echoed(body: bytes) -> bytes:
+    """The `reference` block of a request as its answer. What is a JSON string there is one here: nothing is read."""
+    _, found, rest = body.rpartition(b"<reference>\\n")
+    text, closed, _ = rest.partition(b"\\n</reference>")
+    if not (found and closed):
+        return REPLIES[zlib.crc32(body) % 10]
+    whole = b"".join((BEFORE, text, BEHIND))
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+        len(whole), whole,
+    )  # fmt: skip
+
+
 REPLIES = [_completion(n) for n in range(1, 11)]
+BEFORE, BEHIND = (
+    REPLIES[0].partition(b"\r\n\r\n")[2].replace(f"{TEXT}\\n[[1]]".encode(), b"\0").split(b"\0")
+)
 MODELS = _reply({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
 
 
@@ -54,9 +72,10 @@ class Chat(asyncio.Protocol):
     """One connection."""
 
     asked = 0
+    first = last = 0.0
 
-    def __init__(self, latency_s: float) -> None:
-        self._latency_s = latency_s
+    def __init__(self, latency_s: float, echo: bool = False) -> None:
+        self._latency_s, self._echo = latency_s, echo
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 
@@ -79,33 +98,40 @@ class Chat(asyncio.Protocol):
             body, self._buffer = self._buffer[end + 4 : whole], self._buffer[whole:]
             if head.startswith(b"get"):
                 counting = b"/asked" in head.split(b"\r\n", 1)[0]
-                self._send(_reply({"asked": Chat.asked}) if counting else MODELS)
+                counted = {"asked": Chat.asked, "seconds": Chat.last - Chat.first}
+                self._send(_reply(counted) if counting else MODELS)
             else:
                 Chat.asked += 1
-                self._answer(REPLIES[zlib.crc32(body) % 10])
+                Chat.first = Chat.first or time.perf_counter()
+                self._answer(_echoed(body) if self._echo else REPLIES[zlib.crc32(body) % 10])
 
     def _answer(self, reply: bytes) -> None:
         if self._latency_s:
-            asyncio.get_running_loop().call_later(self._latency_s, self._send, reply)
+            asyncio.get_running_loop().call_later(self._latency_s, self._done, reply)
         else:
-            self._send(reply)
+            self._done(reply)
+
+    def _done(self, reply: bytes) -> None:
+        self._send(reply)
+        Chat.last = time.perf_counter()
 
     def _send(self, reply: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(reply)
 
 
-async def _serve(latency_s: float) -> None:
+async def _serve(latency_s: float, echo: bool) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Chat(latency_s), "127.0.0.1", 0, backlog=512)
+    server = await loop.create_server(lambda: Chat(latency_s, echo), "127.0.0.1", 0, backlog=512)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     await server.serve_forever()
 
 
 @contextlib.contextmanager
-def running(latency_ms: float) -> Iterator[str]:
+def running(latency_ms: float, *, echo: bool = False) -> Iterator[str]:
     """The server as a process of its own; yields its base URL."""
     command = [sys.executable, str(Path(__file__)), "--latency-ms", str(latency_ms)]
+    command += ["--echo"] if echo else []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -122,11 +148,19 @@ def asked(url: str) -> int:
         return int(json.load(reply)["asked"])
 
 
+def seconds(url: str) -> float:
+    """Seconds from the first POST that the server had to its last reply."""
+    with urllib.request.urlopen(f"{url}/asked") as reply:
+        return float(json.load(reply)["seconds"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The loopback server of the wire benches.")
     parser.add_argument("--latency-ms", type=float, default=0.0)
+    parser.add_argument("--echo", action="store_true", help="answer with the reference block")
+    options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(parser.parse_args().latency_ms / 1000))
+        asyncio.run(_serve(options.latency_ms / 1000, options.echo))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,16 @@ LAYERS = [
     {"governance"},
     {"report"},
     {"web", "demo", "listing"},
-    {"cli", "cli_common", "cli_eval", "__main__"},
+    {
+        "cli",
+        "cli_build",
+        "cli_common",
+        "cli_eval",
+        "cli_prefer",
+        "cli_serve",
+        "cli_tune",
+        "__main__",
+    },
 ]
 ROOMS_THAT_NEVER_MEET = LAYERS[3]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,47 @@ def test_syncs_run_beside_the_writer_and_their_error_reaches_it(
                 journal.append(str(i), i)
     assert set(synced[:3]) == {"journal-sync"}
     assert not any(t.name == "journal-sync" for t in threading.enumerate())
+
+
+def test_keys_with_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wardround.journal.hash", lambda _: 7, raising=False)
+    with Journal(tmp_path / "j", config="c") as journal:
+        journal.append("a", 0)
+        journal.append("b", 1)
+        assert [journal.get(key, int) for key in "ab"] == [0, 1]
+        assert "c" not in journal
+        assert journal.find("c", int) is None
+        with pytest.raises(KeyError):
+            journal.get("c", int)
+        with pytest.raises(JournalError, match="already written"):
+            journal.append("b", 3)
+    with Journal(tmp_path / "j", config="c") as journal:
+        assert list(journal.keys()) == ["a", "b"]
+        assert list(journal.values(int)) == [0, 1]
+
+
+def test_of_a_key_in_two_lines_the_later_counts(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with Journal(path, config="c") as journal:
+        journal.append("a", 1)
+        journal.append("b", 2)
+    with open(path, "ab") as f:
+        f.write(b'{"k":"a","v":30}\n')
+    with Journal(path, config="c") as journal:
+        assert list(journal.keys()) == ["a", "b"]
+        assert list(journal.values(int)) == [30, 2]
+
+
+def test_thousands_of_keys_take_few_bytes_each(tmp_path: Path) -> None:
+    count = 5_000
+    with Journal(tmp_path / "j", config="c", sync_lines=count, sync_seconds=60) as journal:
+        tracemalloc.start()
+        for i in range(count):
+            journal.append(f"benchmark/case-{i}/r1/t1/answer", i)
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert taken / count < 60
+        assert all(f"benchmark/case-{i}/r1/t1/answer" in journal for i in range(0, count, 97))
+        assert journal.get("benchmark/case-4321/r1/t1/answer", int) == 4321
+    with Journal(tmp_path / "j", config="c") as journal:
+        assert list(journal.values(int)) == list(range(count))

@@ -14,10 +14,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from wardround import __version__, cli_eval
-from wardround.cli_common import asking, finish, named_model, positive
+from wardround import __version__, cli_build, cli_eval, cli_prefer, cli_serve, cli_tune
+from wardround.cli_common import finish
 from wardround.errors import WardroundError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -75,9 +74,19 @@ def build_parser() -> argparse.ArgumentParser:
         return sub
 
     _demo_parser(command("demo", _demo, "the whole loop on the bundled example, offline, on a CPU"))
-    _build_parser(command("build", _build, "sources → a doctor-facing instruction dataset"))
-    _tune_parser(command("tune", _tune, "dataset + base model → checkpoint"))
-    _serve_parser(command("serve", _serve, "serve a checkpoint, OpenAI-compatible, on loopback"))
+    cli_build.arguments(
+        command("build", cli_build.run, "sources → a doctor-facing instruction dataset")
+    )
+    cli_build.sample_arguments(
+        command("sample", cli_build.sample, "a sheet for doctors to check a dataset; read it back")
+    )
+    cli_tune.arguments(command("tune", cli_tune.run, "datasets + base model → checkpoint"))
+    cli_prefer.arguments(
+        command("prefer", cli_prefer.run, "doctors' preferences + checkpoint → checkpoint (DPO)")
+    )
+    cli_serve.arguments(
+        command("serve", cli_serve.run, "serve a checkpoint, OpenAI-compatible, on loopback")
+    )
     cli_eval.arguments(command("eval", cli_eval.run, "run benchmarks on a model or many, judged"))
     _compare_parser(command("compare", _compare, "paired differences between runs, with intervals"))
     _agree_parser(
@@ -106,41 +115,6 @@ def _demo_parser(p: argparse.ArgumentParser) -> None:
     p.add_argument("--seed", type=int, default=0)
 
 
-def _build_parser(p: argparse.ArgumentParser) -> None:
-    p.add_argument("sources", type=Path, nargs="+", metavar="SOURCE")
-    p.add_argument("--out", type=Path, required=True, metavar="DATASET")
-    p.add_argument("--tasks", metavar="ID,ID", help="only these tasks (default: all 22)")
-    p.add_argument("--licence", default="unstated", help="licence of the sources, for the record")
-    p.add_argument("--refine", metavar="MODEL", help="rewrite answers against their source")
-    p.add_argument("--test-per-task", type=int, default=25, metavar="N")
-    p.add_argument("--test-dialogues", type=int, default=74, metavar="N")
-    p.add_argument("--skip-bad-rows", action="store_true", help="keep malformed rows aside")
-    p.add_argument("--seed", type=int, default=0)
-    asking(p)
-
-
-def _tune_parser(p: argparse.ArgumentParser) -> None:
-    p.add_argument("dataset", type=Path, metavar="DATASET")
-    p.add_argument("--base", required=True, metavar="MODEL", help="directory, or scratch:tiny")
-    p.add_argument("--out", type=Path, required=True, metavar="CHECKPOINT")
-    p.add_argument("--epochs", type=int)
-    p.add_argument("--learning-rate", type=float)
-    p.add_argument("--batch-tokens", type=int, help="padded tokens in a batch")
-    p.add_argument("--accumulate", type=int, help="batches in a step")
-    p.add_argument("--max-tokens", type=int, help="longer samples are truncated and counted")
-    p.add_argument("--max-truncated", type=float, help="share of truncated samples allowed")
-    p.add_argument("--save-seconds", type=float, help="least time between two saved states")
-    p.add_argument("--precision", choices=("auto", "fp32", "bf16"))
-    p.add_argument("--seed", type=int)
-
-
-def _serve_parser(p: argparse.ArgumentParser) -> None:
-    p.add_argument("checkpoint", metavar="CHECKPOINT", help="directory, or scripted:NAME")
-    p.add_argument("--host", default="127.0.0.1")
-    p.add_argument("--port", type=int, default=8000)
-    p.add_argument("--name", help="name it is served under (default: the directory's)")
-
-
 def _compare_parser(p: argparse.ArgumentParser) -> None:
     p.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     p.add_argument("--out", type=Path, required=True, metavar="COMPARISON")
@@ -161,47 +135,6 @@ def _demo(args: argparse.Namespace) -> int:
     from wardround.demo import demo
 
     return finish(args, demo(args.out, seed=args.seed))
-
-
-def _build(args: argparse.Namespace) -> int:
-    from wardround.corpus.build import BuildOptions, build
-
-    positive(args, "concurrency")
-    tasks = tuple(t.strip() for t in args.tasks.split(",")) if args.tasks else ()
-    options = BuildOptions(
-        tasks=tasks,
-        licence=args.licence,
-        test_per_task=args.test_per_task,
-        test_dialogues=args.test_dialogues,
-        skip_bad_rows=args.skip_bad_rows,
-        seed=args.seed,
-        concurrency=args.concurrency,
-        refine=named_model(args.refine, args) if args.refine else None,
-        accept_failures=args.accept_failures,
-    )
-    return finish(args, build(args.sources, args.out, options).path)
-
-
-def _tune(args: argparse.Namespace) -> int:
-    from wardround.tuning.sft import TuneOptions, tune
-
-    names = (
-        "epochs", "learning_rate", "batch_tokens", "accumulate", "max_tokens", "max_truncated",
-        "precision", "save_seconds", "seed",
-    )  # fmt: skip
-    chosen: dict[str, Any] = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
-    return finish(args, tune(args.dataset, args.base, args.out, TuneOptions(**chosen)).path)
-
-
-def _serve(args: argparse.Namespace) -> int:
-    from wardround.models.names import open_model
-    from wardround.models.server import serve
-
-    spec = args.checkpoint if ":" in args.checkpoint else f"local:{args.checkpoint}"
-    model = open_model(spec)
-    model.name = args.name or model.name
-    serve(model, host=args.host, port=args.port)
-    return 0
 
 
 def _compare(args: argparse.Namespace) -> int:

@@ -17,7 +17,8 @@ import msgspec
 from wardround.artifact import Artifact, begin, ref
 from wardround.benchmarks.compare import compare
 from wardround.benchmarks.run import Settings, evaluate
-from wardround.corpus.build import BuildOptions, build
+from wardround.corpus.build import build
+from wardround.corpus.options import BuildOptions
 from wardround.errors import UsageError, WardroundError
 from wardround.models.endpoint import EndpointModel
 from wardround.models.local import LocalModel

@@ -10,7 +10,8 @@ One writer at a time: the descriptor holds an exclusive `flock`; a second proces
 once. Opening under another configuration digest raises `ConfigMismatchError`: a run never resumes under
 other settings.
 
-In memory only each key's offset and length are kept, so a journal of any size stays small.
+In memory are some 30 bytes a key, however long it is: its hash and where its line lies. A hash that is found is
+checked against the line itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import os
 import queue
 import threading
 import time
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -29,9 +31,6 @@ import msgspec
 
 from wardround.errors import BusyError, ConfigMismatchError, JournalCorruptError, JournalError
 from wardround.records import SCHEMA_VERSION, encode
-
-LENGTH_BITS = 32
-"""A key's offset and length are kept in one number, half the memory of a pair."""
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -55,6 +54,60 @@ def lock(fd: int, path: Path) -> None:
         ) from e
 
 
+class _Index:
+    """Places of lines by the 64-bit hash of their keys: a hash table in arrays, a fifth of a dict's memory.
+
+    Keys are numbered as they are added; a slot holds a number, counted from 1, and at least half of them hold 0.
+    """
+
+    def __init__(self) -> None:
+        self._slots = array("I", [0]) * 64
+        self._hashes, self._starts, self._lengths = array("q"), array("Q"), array("I")
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Offset and length of a line."""
+        return self._starts[number], self._lengths[number]
+
+    def candidates(self, hashed: int) -> list[int]:
+        """The numbers of all keys with this hash: none or one, but for a chance of 2⁻⁶⁴ a pair."""
+        slots, hashes = self._slots, self._hashes
+        last = len(slots) - 1
+        at = hashed & last
+        found = []
+        while number := slots[at]:
+            if hashes[number - 1] == hashed:
+                found.append(number - 1)
+            at = (at + 1) & last
+        return found
+
+    def add(self, hashed: int, start: int, length: int) -> None:
+        """Give the line at this place the next number."""
+        self._hashes.append(hashed)
+        self._starts.append(start)
+        self._lengths.append(length)
+        if 2 * len(self._hashes) > len(self._slots):
+            self._slots = array("I", [0]) * (2 * len(self._slots))
+            for number, known in enumerate(self._hashes, start=1):
+                self._settle(known, number)
+        else:
+            self._settle(hashed, len(self._hashes))
+
+    def move(self, number: int, start: int, length: int) -> None:
+        """Let a number stand for another line."""
+        self._starts[number], self._lengths[number] = start, length
+
+    def _settle(self, hashed: int, number: int) -> None:
+        slots = self._slots
+        last = len(slots) - 1
+        at = hashed & last
+        while slots[at]:
+            at = (at + 1) & last
+        slots[at] = number
+
+
 class Journal:
     """An open journal. Use as a context manager; `get` and `append` are safe from one thread.
 
@@ -71,7 +124,7 @@ class Journal:
         self.torn_bytes = 0
         self._sync_lines = sync_lines
         self._sync_seconds = sync_seconds
-        self._index: dict[str, int] = {}
+        self._index = _Index()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
@@ -121,7 +174,11 @@ class Journal:
                 f"{self.path}, line {number}: not a journal line ({e})",
                 hint="the file was changed by something else; restore it or start in a new --out",
             ) from e
-        self._index[key] = offset << LENGTH_BITS | len(line)
+        again = self._number(key)
+        if again is None:
+            self._index.add(hash(key), offset, len(line))
+        else:
+            self._index.move(again, offset, len(line))
 
     def _write(self, line: bytes) -> None:
         """Append one line whole; after a short write (full disk) take the piece back before raising."""
@@ -135,34 +192,55 @@ class Journal:
             raise OSError(28, "No space left on device", str(self.path))
         self._size += len(line)
 
+    def _line(self, number: int) -> _Line:
+        start, length = self._index.place(number)
+        return msgspec.json.decode(os.pread(self._fd, length, start), type=_Line)
+
+    def _number(self, key: str) -> int | None:
+        for number in self._index.candidates(hash(key)):
+            if self._line(number).k == key:
+                return number
+        return None
+
     def __contains__(self, key: object) -> bool:
-        return key in self._index
+        return isinstance(key, str) and self._number(key) is not None
 
     def __len__(self) -> int:
         return len(self._index)
 
     def keys(self) -> Iterator[str]:
         """Keys in the order written."""
-        return iter(self._index)
+        return (self._line(number).k for number in range(len(self._index)))
 
-    def raw(self, key: str) -> bytes:
-        """The value's JSON as written; `KeyError` if there is none."""
-        place = self._index[key]
-        line = os.pread(self._fd, place & (1 << LENGTH_BITS) - 1, place >> LENGTH_BITS)
-        return bytes(msgspec.json.decode(line, type=_Line).v)
+    def values(self, kind: Any) -> Iterator[Any]:
+        """Values decoded as `kind`, in the order written."""
+        return (
+            msgspec.json.decode(self._line(number).v, type=kind)
+            for number in range(len(self._index))
+        )
+
+    def find(self, key: str, kind: Any) -> Any:
+        """The value under `key` decoded as `kind`; None if there is none."""
+        for number in self._index.candidates(hash(key)):
+            line = self._line(number)
+            if line.k == key:
+                return msgspec.json.decode(line.v, type=kind)
+        return None
 
     def get(self, key: str, kind: Any) -> Any:
         """The value under `key` decoded as `kind`; `KeyError` if there is none."""
-        return msgspec.json.decode(self.raw(key), type=kind)
+        if key not in self:
+            raise KeyError(key)
+        return self.find(key, kind)
 
     def append(self, key: str, value: object) -> None:
         """Write `value` under a new key. A key already there raises: nothing is counted twice."""
-        if key in self._index:
+        if key in self:
             raise JournalError(f"{self.path}: key {key!r} is already written")
         line = b'{"k":' + encode(key) + b',"v":' + encode(value) + b"}\n"
         offset = self._size
         self._write(line)
-        self._index[key] = offset << LENGTH_BITS | len(line)
+        self._index.add(hash(key), offset, len(line))
         self._unsynced += 1
         now = time.monotonic()
         if self._unsynced >= self._sync_lines or now - self._synced_at >= self._sync_seconds:
@@ -207,7 +285,7 @@ class Journal:
         """Sync, unlock and close, and let go of the index: it knows no key after. Further calls do nothing."""
         if self._fd < 0:
             return
-        self._index.clear()
+        self._index = _Index()
         if self._syncer is not None:
             self._due.put(False)
             self._syncer.join()

@@ -111,6 +111,6 @@ def _refuse(path: Path, number: int, problem: str, bad: Bad | None) -> None:
     if bad is None:
         raise InputError(
             problem, path=path, row=number,
-            hint="mend the row, or repeat with --skip-bad-rows to keep it aside with its reason",
+            hint="mend the row, or leave it out",
         )  # fmt: skip
     bad(number, problem)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
-from wardround.records import Document, Provenance
+from wardround.corpus.formats import inspect, rows
+from wardround.corpus.kinds import documents_of
+from wardround.records import Document, Exclusion, Provenance
 
 DESCRIPTION = (
     "现病史\n（1）病史摘要\n    患者，男，50岁，2天前受凉后咳嗽、发热。\n（2）主诉\n    咳嗽、发热2天。\n"
@@ -18,6 +21,7 @@ ANSWERS = (
     "①肺结核：起病缓慢，低热盗汗，痰抗酸染色阳性。\n②肺癌伴阻塞性肺炎：同一部位反复发作，吸收缓慢。",
     "①经验性使用β-内酰胺类抗菌药物，48～72小时评价疗效。\n②退热、祛痰、补液，监测血氧饱和度。",
 )
+WORDS = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏闰余成岁律吕调阳云腾致雨露结为霜金生丽水玉出昆冈剑号巨阙珠称夜光果珍李柰菜重芥姜海咸河淡鳞潜羽翔"
 QUESTIONS = ("请给出诊断及诊断依据。", "需要与哪些疾病鉴别？", "请制定治疗方案。")
 
 
@@ -25,11 +29,11 @@ def entry(name: str = "甲病", **fields: Any) -> dict[str, Any]:
     """An encyclopedia row with what most recipes need; a field set to None is left out."""
     row = {
         "name": name,
-        "desc": f"{name}是一种为测试而写的疾病，多见于中年人，起病急，主要累及呼吸道。",
-        "cause": f"{name}由受凉、劳累等诱因引起，机体抵抗力下降时容易发生，并可反复发作。",
+        "desc": f"{name}是一种为测试而写的疾病，多见于中年人，起病急，主要累及呼吸道。{told(name)}",
+        "cause": f"{name}由受凉、劳累等诱因引起，机体抵抗力下降时容易发生，并可反复发作。{told(name, 2)}",
         "symptom": [f"{name[0]}处疼痛", "低热", "乏力", "夜间盗汗"],
         "check": [f"{name[0]}超声", "血常规", "胸片"],
-        "cure_way": ["药物治疗", "对症治疗"],
+        "cure_way": [f"{name[0]}素静脉滴注", "对症治疗"],
         "cure_lasttime": "2--3周",
         "recommand_drug": ["阿司匹林", "对乙酰氨基酚"],
         "cure_department": ["内科", "呼吸内科"],
@@ -39,14 +43,23 @@ def entry(name: str = "甲病", **fields: Any) -> dict[str, Any]:
     return {k: v for k, v in (row | fields).items() if v is not None}
 
 
+def told(*seed: object, length: int = 150) -> str:
+    """Words of no meaning, so that two made-up texts are not alike."""
+    draw = random.Random(str(seed))
+    return "".join(draw.choice(WORDS) for _ in range(length)) + "。"
+
+
 def case(number: int = 1, **fields: Any) -> dict[str, Any]:
     """A clinical case in the CMB-Clin schema, with a story of its own."""
-    pairs = [{"question": q, "answer": a} for q, a in zip(QUESTIONS, ANSWERS, strict=True)]
+    answers = ANSWERS if number == 1 else [f"{a}\n{told(number, i)}" for i, a in enumerate(ANSWERS)]
+    pairs = [{"question": q, "answer": a} for q, a in zip(QUESTIONS, answers, strict=True)]
     row = {
         "id": f"t-{number}",
         "title": f"案例分析-第{number}号肺炎",
         "department": "呼吸内科",
-        "description": DESCRIPTION.replace("50岁", f"{20 + number}岁"),
+        "description": DESCRIPTION
+        if number == 1
+        else DESCRIPTION.replace("天前受凉后", f"天前受凉后{told(number, length=300)}"),
         "QA_pairs": pairs,
     }
     return {k: v for k, v in (row | fields).items() if v is not None}
@@ -71,3 +84,9 @@ def document(
         departments=(), specialty=specialty,
         provenance=Provenance(file="made.jsonl", sha256="0" * 64, row=number + 1),
     )  # fmt: skip
+
+
+def read(path: Path) -> list[Document | Exclusion]:
+    """What a source comes to, document by document."""
+    source = inspect(path)
+    return [item for row in rows(path, source) for item in documents_of(row, source)]

@@ -11,7 +11,8 @@ from tests.corpus.fake import FakeModel, failed, polite
 from tests.corpus.made import case, entry, write
 from wardround import taxonomy
 from wardround.artifact import Artifact, open_artifact
-from wardround.corpus.build import BuildOptions, build
+from wardround.corpus.build import build
+from wardround.corpus.options import BuildOptions
 from wardround.errors import (
     ConfigMismatchError,
     InputError,
@@ -50,7 +51,9 @@ def test_the_artifact_holds_what_the_contract_says(tmp_path: Path) -> None:
     names = {f.path for f in made.manifest.files}
     assert names == {
         "train.parquet", "doctorflan_test.jsonl", "dotabench.jsonl", "train_dialogues.jsonl",
-        "documents.jsonl", "excluded.jsonl", "coverage.json", "README.md",
+        "documents.jsonl", "excluded.jsonl", "coverage.json", "README.md", "contamination.json",
+        "residue.jsonl", "blocked_pairs.jsonl", "croissant.json", "doctorflan_test.parquet",
+        "dotabench.parquet", "train_dialogues.parquet",
     }  # fmt: skip
     train = pq.read_table(made.file("train.parquet"))
     assert train.column_names[:4] == ["category", "input", "output", "id"]
@@ -125,8 +128,8 @@ def test_wrong_use_and_bad_rows(tmp_path: Path) -> None:
     with open(files[0], "a", encoding="gb18030") as f:
         f.write("{broken\n")
     with pytest.raises(InputError, match=r"book\.jsonl, row 10"):
-        build(files, tmp_path / "out")
-    made = build(files, tmp_path / "skipping", quick(skip_bad_rows=True))
+        build(files, tmp_path / "out", quick(strict=True))
+    made = build(files, tmp_path / "skipping", quick())
     bad = [e for e in rows(made, "excluded.jsonl", Exclusion) if e.reason == "malformed_row"]
     assert [(e.file, e.row) for e in bad] == [("book.jsonl", 10)]
 
@@ -147,7 +150,7 @@ def test_only_training_references_are_refined(tmp_path: Path) -> None:
     files = sources(tmp_path / "s")
     plain = build(files, tmp_path / "plain", quick())
     model = FakeModel()
-    made = build(files, tmp_path / "refined", quick(refine=model))
+    made = build(files, tmp_path / "refined", quick(), refine=model)
     train = pq.read_table(made.file("train.parquet"))
     assert train.column("refined").to_pylist() == [True] * train.num_rows
     assert len(model.asked) == train.num_rows
@@ -162,17 +165,18 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from tests.corpus.fake import FakeModel
-from wardround.corpus.build import BuildOptions, build
+from wardround.corpus.build import build
+from wardround.corpus.options import BuildOptions
 files, out, dies_at = sys.argv[1].split(","), sys.argv[2], int(sys.argv[3])
-options = BuildOptions(test_per_task=2, test_dialogues=2, refine=FakeModel(dies_at=dies_at), concurrency=3)
-build([Path(f) for f in files], Path(out), options)
+options = BuildOptions(test_per_task=2, test_dialogues=2, concurrency=3)
+build([Path(f) for f in files], Path(out), options, refine=FakeModel(dies_at=dies_at))
 """
 
 
 def test_after_kill_9_nothing_is_asked_twice_and_the_digest_is_the_same(tmp_path: Path) -> None:
     files = sources(tmp_path / "s")
     whole = FakeModel()
-    one = build(files, tmp_path / "whole", quick(refine=whole))
+    one = build(files, tmp_path / "whole", quick(), refine=whole)
     arguments = [",".join(map(str, files)), str(tmp_path / "out"), "20"]
     root = Path(__file__).resolve().parents[2]
     killed = subprocess.run(
@@ -183,7 +187,7 @@ def test_after_kill_9_nothing_is_asked_twice_and_the_digest_is_the_same(tmp_path
         open_artifact(tmp_path / "out")
     journal = (tmp_path / "out" / "journal.jsonl").read_text(encoding="utf-8")
     rest = FakeModel()
-    two = build(files, tmp_path / "out", quick(refine=rest))
+    two = build(files, tmp_path / "out", quick(), refine=rest)
     before = {json.loads(line).get("k") for line in journal.splitlines()}
     assert len(before & set(whole.keys)) >= 15
     assert sorted(rest.keys) == sorted(set(whole.keys) - before)
@@ -195,27 +199,26 @@ def test_an_error_midway_keeps_what_is_done(tmp_path: Path) -> None:
     files = sources(tmp_path / "s")
     broken = FakeModel(dies_at=10, error=RuntimeError("cable pulled"))
     with pytest.raises(RuntimeError, match="cable"):
-        build(files, tmp_path / "out", quick(refine=broken, concurrency=1))
+        build(files, tmp_path / "out", quick(concurrency=1), refine=broken)
     rest = FakeModel()
-    made = build(files, tmp_path / "out", quick(refine=rest))
+    made = build(files, tmp_path / "out", quick(), refine=rest)
     assert not set(rest.keys) & set(broken.keys[:9])
     assert len(rest.keys) + 9 == made.manifest.counts["train"]
 
 
 def test_failures_are_not_sealed_unless_accepted(tmp_path: Path) -> None:
     files = sources(tmp_path / "s")
-    sick = FakeModel(lambda r: failed() if ":triage:" in r.key else polite(r))
+    sick = FakeModel(lambda r: failed() if ":disease-cause:" in r.key else polite(r))
     with pytest.raises(WardroundError, match=r"\d+ of \d+ refinement requests failed"):
-        build(files, tmp_path / "out", quick(refine=sick))
+        build(files, tmp_path / "out", quick(), refine=sick)
     with pytest.raises(NotSealedError):
         open_artifact(tmp_path / "out")
     again = FakeModel(lambda r: failed())
-    accepted = quick(refine=again, accept_failures=True)
-    made = build(files, tmp_path / "out", accepted)
+    made = build(files, tmp_path / "out", quick(accept_failures=True), refine=again)
     assert again.keys
-    assert all(":triage:" in k for k in again.keys)
+    assert all(":disease-cause:" in k for k in again.keys)
     train = pq.read_table(made.file("train.parquet")).to_pylist()
     unrefined = {r["recipe"] for r in train if not r["refined"]}
-    assert unrefined == {"triage"}
+    assert unrefined == {"disease-cause"}
     found = json.loads(made.file("coverage.json").read_text(encoding="utf-8"))
     assert found["refined"]["failed"] == len(again.keys)

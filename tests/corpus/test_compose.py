@@ -1,11 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.corpus.made import ANSWERS, DESCRIPTION, QUESTIONS, case, entry, write
+from tests.corpus.made import ANSWERS, DESCRIPTION, QUESTIONS, case, entry, read, write
 from wardround import taxonomy
 from wardround.corpus.compose import Composition, Limits, compose
-from wardround.corpus.read import inspect, read
 from wardround.corpus.recipes import load
 from wardround.errors import InputError, UsageError
 from wardround.records import Document, Sample
@@ -13,7 +13,7 @@ from wardround.records import Document, Sample
 ALL = tuple(taxonomy.tasks())
 KG_TASKS = {
     "triage", "initial_diagnosis", "next_examinations", "treatment_plan", "disease_inquiry", "symptom_inquiry",
-    "medication_inquiry", "examination_inquiry",
+    "examination_inquiry",
 }  # fmt: skip
 OURS = {
     "inquiry": "inquiry_prompts", "grading": "disease_grading", "differential": "differential_diagnosis",
@@ -31,7 +31,7 @@ def made(
         mine = [r for r in rows if kind in r]
         if mine:
             path = write(tmp_path / f"{kind}.json", mine)
-            documents += [d for d in read(path, inspect(path)) if isinstance(d, Document)]
+            documents += [d for d in read(path) if isinstance(d, Document)]
     return compose(documents, load(), tasks=tasks, limits=limits or Limits())
 
 
@@ -54,7 +54,7 @@ def test_the_encyclopedia_schema_alone_covers_what_it_carries(tmp_path: Path) ->
 def test_each_further_field_opens_its_task(tmp_path: Path) -> None:
     texts = {f: f"{t}的要点一、要点二和要点三，应按病情逐项落实并记录。" for f, t in OURS.items()}
     found = made(tmp_path, entry(**texts))
-    assert {s.task for s in found.samples} == KG_TASKS | set(OURS.values())
+    assert {s.task for s in found.samples} == KG_TASKS | set(OURS.values()) | {"medication_inquiry"}
     assert by_recipe(found)["treatment-plan-outline"].task == "treatment_plan"
     with_plan = made(
         tmp_path, entry(treatment="先明确病因，再给予药物治疗，必要时手术，并定期复查。")
@@ -68,10 +68,10 @@ def test_samples_of_an_entry_read_as_they_should(tmp_path: Path) -> None:
     triage = found["triage"]
     assert triage.input == (
         "请根据以下病例描述，先给出患者应就诊的一个科室，再简要说明分诊理由。\n"
-        "‹病例描述>：患者主要表现为甲处疼痛、低热、乏力、夜间盗汗。\n人群特点：中年人。"
+        "‹病例描述>：患者主要表现为甲处疼痛、低热、乏力、夜间盗汗。\n好发人群：中年人。"
     )
     assert triage.output == (
-        "呼吸内科\n分诊理由：患者以甲处疼痛、低热、乏力等为主要表现，需首先考虑甲病等疾病，属呼吸内科诊治范围。"
+        "呼吸内科\n分诊理由：患者以甲处疼痛、低热、乏力等为主要表现，需首先考虑甲病等情况，属呼吸内科诊治范围。"
     )
     assert (triage.category, triage.phase, triage.specialty) == (
         "Triage",
@@ -80,19 +80,19 @@ def test_samples_of_an_entry_read_as_they_should(tmp_path: Path) -> None:
     )
     assert set(triage.source_fields) == {"symptom", "easy_get", "cure_department", "name"}
     outline = found["treatment-plan-outline"].output
-    assert outline == (
-        "甲病的治疗以药物治疗、对症治疗为主，疗程一般为2～3周。\n可选用的药物有阿司匹林、对乙酰氨基酚。"
-    )
+    assert outline == ("甲病的治疗包括：\n1. 甲素静脉滴注；\n2. 对症治疗。\n疗程一般为2～3周。")
     assert found["disease-definition"].input == "请回答以下疾病知识问题。\n什么是甲病？"
     assert found["examination-inquiry"].output.endswith("1. 甲超声；\n2. 血常规；\n3. 胸片。")
 
 
 def test_the_answer_stands_in_no_diagnostic_question(tmp_path: Path) -> None:
     found = made(tmp_path, entry("咯血", symptom=["咯血", "大咯血", "胸闷", "乏力", "低热"]))
+    assert not {"triage", "initial-diagnosis"} & set(by_recipe(found))
+    found = made(tmp_path, entry("咯血症", symptom=["咯血", "大咯血症", "胸闷", "乏力", "低热"]))
     for recipe in ("triage", "initial-diagnosis"):
-        assert "咯血" not in by_recipe(found)[recipe].input
+        assert "咯血症" not in by_recipe(found)[recipe].input
     of_family = by_recipe(made(tmp_path, entry(easy_get="有甲病家族史者")))
-    assert "人群特点" not in of_family["triage"].input
+    assert "好发人群" not in of_family["triage"].input
     told = DESCRIPTION.replace("咳嗽、发热。", "咳嗽、发热，外院诊断第1号肺炎。")
     assert ("answer_leaked", "case-triage") in reasons(made(tmp_path, case(description=told)))
 
@@ -183,7 +183,7 @@ def test_rules_set_bad_samples_aside(tmp_path: Path) -> None:
     assert "talks_about_answering" in aside(
         "此处应了解该病的分型，根据不同类型分别作答即可，不必面面俱到。"
     )
-    assert "nothing_beyond_input" in aside("患者，男，21岁，2天前受凉后咳嗽、发热。咳嗽、发热2天。")
+    assert "nothing_beyond_input" in aside("患者，男，50岁，2天前受凉后咳嗽、发热。咳嗽、发热2天。")
     assert "choice_question" in aside(
         "答案是B，应当先行超声检查与穿刺。", "首选检查是\nA. CT\nB. 超声\nC. MRI"
     )
@@ -224,9 +224,65 @@ def test_a_mistaken_recipe_is_named_when_loaded(tmp_path: Path) -> None:
     for old, new, message in [
         ("task: triage", "task: nothing", "no task named nothing"),
         ("needs: [text]", "needs: [chief]", "uses text but does not need"),
-        ("output: x", "output: x, question: '('", "bad pattern"),
+        ("output: x", "output: x, when: [{field: text, matches: '('}]", "bad pattern"),
     ]:
         with pytest.raises(UsageError, match=f"recipe a.*{message}"):
             loading(old, new)
     with pytest.raises(InputError, match="nonsense"):
         loading("output: x", "output: x, nonsense: 1")
+
+
+def test_a_bare_list_of_drugs_or_of_kinds_of_treatment_is_no_answer(tmp_path: Path) -> None:
+    plain = entry(cure_way=["药物治疗", "手术治疗", "支持性治疗"])
+    assert not {"treatment_plan", "medication_inquiry"} & {
+        s.task for s in made(tmp_path, plain).samples
+    }
+
+
+def test_a_case_shows_what_can_be_found_in_a_patient(tmp_path: Path) -> None:
+    symptoms = ["湿啰音", "啰音", "驻站员", "乙细胞损伤脱落", "乙型肺炎", "低热", "乏力"]
+    checks = ["血常规", "触觉", "胸部平片", "体位引流"]
+    found = by_recipe(made(tmp_path, entry(symptom=symptoms, check=checks)))
+    assert "主要表现为湿啰音、低热、乏力，" in found["next-examinations"].input
+    assert found["next-examinations"].output.endswith("1. 血常规；\n2. 胸部平片。")
+
+
+def test_a_reason_does_not_begin_with_something_else(tmp_path: Path) -> None:
+    other = entry(
+        "甲中毒", desc="甲是一种银灰色的金属，工业上用途很广，熔点高，质地较硬，常温下很稳定。"
+    )
+    output = by_recipe(made(tmp_path, other))["initial-diagnosis"].output
+    assert "甲中毒的临床特点相符。\n确诊" in output
+    told = by_recipe(made(tmp_path, entry()))["initial-diagnosis"].output
+    assert "相符。甲病是一种" in told
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"symptom": ["昏迷", "高热", "气促"]}, "emergency_missed"),
+        ({"easy_get": "多见于2岁以内小婴儿"}, "wrong_age_department"),
+        ({"cure_department": ["儿科"], "easy_get": "高龄老人"}, "wrong_age_department"),
+    ],
+)
+def test_triage_that_no_doctor_would_sign(
+    tmp_path: Path, fields: dict[str, Any], rule: str
+) -> None:
+    assert (rule, "triage") in reasons(made(tmp_path, entry(**fields)))
+
+
+def test_sides_and_signs_are_checked(tmp_path: Path) -> None:
+    told = DESCRIPTION.replace("右下肺片状影", "右侧肾上腺见结节")
+    pairs = case()["QA_pairs"]
+    pairs[2]["answer"] = "①切除左侧肾上腺结节，术前控制血压。\n②术后监测血钾与血压，补充激素。"
+    found = made(tmp_path, case(description=told, QA_pairs=pairs))
+    assert ("side_conflict", "q3.case-treatment-plan") in reasons(found)
+    odd = entry(desc="甲病是一种肺部疾病，听诊可闻及湿Up音，多见于中年人，起病较急，病程一到两周。")
+    assert ("garbled", "disease-definition") in reasons(made(tmp_path, odd))
+
+
+def test_one_disease_is_no_differential(tmp_path: Path) -> None:
+    pairs = case()["QA_pairs"]
+    pairs[1]["answer"] = "①肺结核：起病缓慢，低热盗汗，痰抗酸染色阳性，抗结核治疗有效。"
+    found = by_recipe(made(tmp_path, case(QA_pairs=pairs)))
+    assert "case-differential-diagnosis" not in found

@@ -2,14 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.corpus.made import case, entry, write
-from wardround.corpus.read import inspect, read, without_duplicates
+from tests.corpus.made import case, entry, read, write
+from wardround.corpus.formats import inspect
 from wardround.errors import InputError, UsageError
 from wardround.records import Document, Exclusion
 
 
-def documents(path: Path, *, skip: bool = False) -> list[Document | Exclusion]:
-    return list(read(path, inspect(path), skip_bad_rows=skip))
+def documents(path: Path) -> list[Document | Exclusion]:
+    return read(path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
@@ -66,13 +66,11 @@ def test_an_incomplete_pair_ends_the_case_and_is_told(tmp_path: Path) -> None:
     assert (aside.reason, aside.what) == ("pair_incomplete", found.id)
 
 
-def test_a_bad_row_stops_with_its_number_or_is_kept_aside(tmp_path: Path) -> None:
+def test_a_bad_row_is_kept_aside(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [entry(), entry(name=" "), entry("乙病")])
     with open(path, "a", encoding="utf-8") as f:
         f.write('{"name": \n')
-    with pytest.raises(InputError, match=r"a\.jsonl, row 2: no name"):
-        documents(path)
-    found = documents(path, skip=True)
+    found = documents(path)
     reasons = [(e.row, e.reason) for e in found if isinstance(e, Exclusion)]
     assert reasons == [(2, "schema_mismatch"), (4, "malformed_row")]
     assert [d.title for d in found if isinstance(d, Document)] == ["甲病", "乙病"]
@@ -86,13 +84,3 @@ def test_a_file_of_neither_schema_names_its_fields(tmp_path: Path) -> None:
         inspect(write(tmp_path / "empty.jsonl", []))
     with pytest.raises(UsageError, match="no such file"):
         inspect(tmp_path / "none.jsonl")
-
-
-def test_equal_rows_are_one_document(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.jsonl", [entry(), entry("乙病"), entry(), entry(prevent="多休息。")])
-    seen: dict[str, Document] = {}
-    found = list(without_duplicates(iter(documents(path)), seen))
-    (twice,) = [e for e in found if isinstance(e, Exclusion)]
-    assert (twice.row, twice.reason) == (3, "duplicate_document")
-    assert "row 1" in twice.detail
-    assert len(seen) == 3

@@ -1,17 +1,19 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.corpus.fake import FakeModel, Reply, block_of, failed, ok, polite
-from tests.corpus.made import entry, write
+from tests.corpus.made import entry, read, write
 from wardround.corpus import rules
 from wardround.corpus.compose import Limits, compose
-from wardround.corpus.read import inspect, read
+from wardround.corpus.keys import sample_key
 from wardround.corpus.recipes import load
-from wardround.corpus.refine import Refinement, refine
+from wardround.corpus.refine import OnBroken, Refinement, refine
+from wardround.corpus.store import Store
 from wardround.journal import Journal
 from wardround.models.scripted import ScriptedModel
-from wardround.records import Answer, Document, Request, Sample
+from wardround.records import Answer, Document, Request, Sample, encode
 
 TASKS = ("triage", "treatment_plan")
 
@@ -19,7 +21,7 @@ TASKS = ("triage", "treatment_plan")
 @pytest.fixture
 def material(tmp_path: Path) -> tuple[list[Sample], dict[str, Document]]:
     path = write(tmp_path / "a.jsonl", [entry(), entry("乙病")])
-    documents = [d for d in read(path, inspect(path)) if isinstance(d, Document)]
+    documents = [d for d in read(path) if isinstance(d, Document)]
     samples = compose(documents, load(), tasks=TASKS, limits=Limits()).samples
     assert len(samples) == 4
     return list(samples), {d.id: d for d in documents}
@@ -29,10 +31,31 @@ def run(
     material: tuple[list[Sample], dict[str, Document]],
     journal: Path,
     model: FakeModel | ScriptedModel,
+    on_broken: OnBroken = "keep",
 ) -> tuple[list[Sample], Refinement]:
     samples, documents = material
-    with Journal(journal, config="c") as j:
-        return refine(samples, documents, model, journal=j, concurrency=2)
+    work = journal.with_name(f"{journal.name}-work")
+    work.mkdir(exist_ok=True)
+    with (
+        Journal(journal, config="c") as j,
+        Store(work / "samples") as store,
+        Store(work / "rewrites") as rewrites,
+    ):
+        keys = [
+            msgspec.structs.replace(sample_key(s), place=store.append(encode(s))) for s in samples
+        ]
+        found = refine(
+            keys, store, documents.__getitem__, model,
+            rewrites=rewrites, journal=j, concurrency=2, on_broken=on_broken,
+        )  # fmt: skip
+        kept = [k for k in keys if k.place not in found.dropped]
+        made = [
+            rewrites.read(found.rewritten[k.place], Sample)
+            if k.place in found.rewritten
+            else store.read(k.place, Sample)
+            for k in kept
+        ]
+    return made, found.counts
 
 
 def test_a_rewrite_that_keeps_every_rule_is_kept(
@@ -43,7 +66,7 @@ def test_a_rewrite_that_keeps_every_rule_is_kept(
     assert [s.id for s in found] == [s.id for s in material[0]]
     assert all(s.refined and s.output.startswith("综上所述，") for s in found)
     assert stats == Refinement(
-        model="fake", asked=4, kept=4, retried=0, fell_back=0, failed=0, rules={}
+        model="fake", asked=4, kept=4, retried=0, fell_back=0, dropped=0, failed=0, rules={}
     )
     request = model.asked[0]
     sample = next(s for s in material[0] if request.key.startswith(f"refine:{s.id}:"))

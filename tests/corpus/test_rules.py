@@ -69,3 +69,42 @@ def test_numbers_written_out_count_as_source() -> None:
 def test_unfinished(text: str) -> None:
     assert r.unfinished(text)
     assert not r.unfinished("建议手术。")
+
+
+@pytest.mark.parametrize(
+    ("text", "specialty", "missed"),
+    [
+        ("今早呕血两次。", "gastroenterology", True),
+        ("无呕血、黑便。", "gastroenterology", False),
+        ("三年前曾昏迷。", "neurology", False),
+        ("意识不清半天。", "emergency_critical_care", False),
+        ("呼吸困难三天。", "respiratory", False),
+        ("呼吸困难三天。", "gastroenterology", True),
+    ],
+)
+def test_emergency_missed(text: str, specialty: str, missed: bool) -> None:
+    assert r.emergency_missed(text, specialty) is missed
+
+
+@pytest.mark.parametrize(
+    ("text", "specialty", "wrong"),
+    [
+        ("好发人群：5岁以下儿童", "respiratory", True),
+        ("儿童、高龄老人", "respiratory", False),
+        ("孩子3岁，室间隔缺损", "cardiovascular_surgery", False),
+        ("患者，男，56岁", "pediatrics", True),
+        ("患儿，8个月大", "pediatrics", False),
+        ("工作13年", "cardiology", False),
+    ],
+)
+def test_wrong_age_department(text: str, specialty: str, wrong: bool) -> None:
+    assert r.wrong_age_department(text, specialty) is wrong
+
+
+def test_side_conflict_and_garbled() -> None:
+    assert r.side_conflict("切除左肾上腺。", "CT示右肾上腺结节。")
+    assert not r.side_conflict("切除右肾上腺。", "CT示右肾上腺结节。")
+    assert not r.side_conflict("左肾上腺。", "双侧肾上腺增大，右肾上腺明显。")
+    assert not r.side_conflict("左胸痛。", "右膝痛。")
+    assert r.garbled("湿Up音") and r.garbled("体温\ufffd") and r.garbled("????")
+    assert not r.garbled("Up to date的指南，CT值?")

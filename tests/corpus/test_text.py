@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardround.corpus.text import (
+    _STEPS,
     bare,
     cut_short,
     opening,
@@ -93,3 +94,29 @@ def test_page_furniture_is_left_out() -> None:
 def test_points() -> None:
     assert points("①发热；②咳嗽。③胸片阳性") == ["发热", "咳嗽。", "胸片阳性"]
     assert points("没有编号") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("WBC 6×109/L", "WBC 6×10⁹/L"),
+        ("红细胞4.1×1012／L。", "红细胞4.1×10¹²／L。"),
+        ("血小板120×10^9/L", "血小板120×10⁹/L"),
+        ("血压109/70mmHg，比109/L低", "血压109/70mmHg，比109/L低"),
+        ("体温36.5oC", "体温36.5℃"),
+        ("粉尘100mg/m3，体表面积1.7m2", "粉尘100mg/m³，体表面积1.7m2"),
+    ],
+)
+def test_powers_and_signs_that_lost_their_place(text: str, wanted: str) -> None:
+    assert typeset(text) == wanted
+
+
+@given(
+    st.text(
+        alphabet="中文咳嗽见图表，、。；：！？,;:!?.()（）【】“”129 \t\n/cm×Co°℃%-—aB①…",
+        max_size=30,
+    )
+)
+def test_a_step_that_is_passed_over_would_have_found_nothing(given_text: str) -> None:
+    for signs, pattern, _ in _STEPS:
+        assert any(sign in given_text for sign in signs) or not pattern.search(given_text)

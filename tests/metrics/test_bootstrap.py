@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from wardround.metrics import bootstrap
-from wardround.metrics.bootstrap import NOTHING, cluster_mean
+from wardround.metrics.bootstrap import NOTHING, cluster_mean, mean_by_cluster
 
 scores = st.lists(st.integers(1, 10).map(float), min_size=1, max_size=4)
 
@@ -48,6 +48,20 @@ def test_coverage_is_near_nominal() -> None:
 def test_nothing_scored_is_not_zero() -> None:
     assert cluster_mean([]) == NOTHING
     assert cluster_mean([[], []]).mean is None
+
+
+@given(
+    values=st.lists(
+        st.tuples(st.sampled_from("edcba"), st.floats(-5, 5).map(lambda v: round(v, 3))),
+        max_size=20,
+    )
+)
+@settings(max_examples=30, deadline=None)
+def test_values_by_name_are_the_clusters_in_the_order_of_names(
+    values: list[tuple[str, float]],
+) -> None:
+    clusters = [[v for n, v in values if n == name] for name in "abcde"]
+    assert mean_by_cluster(values, resamples=100) == cluster_mean(clusters, resamples=100)
 
 
 def test_one_case_has_no_interval() -> None:

@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,3 +46,9 @@ def test_recall_is_the_share_of_the_reference_found() -> None:
     assert ngram_recall("补", "补") == 1.0
     assert ngram_recall("", "！") == 1.0
     assert ngram_recall("补液补液", "补液") == 1.0
+
+
+@given(st.text(alphabet="，：；？！（）。、a1é\u0301\u3099①℃Ａ１ｱﾞ가ㅎß_İ\u0307 ", max_size=12))
+def test_normalised_as_its_definition_says(text: str) -> None:
+    plain = unicodedata.normalize("NFKC", text).lower()
+    assert normalise(text) == "".join(c for c in plain if c.isalnum())

@@ -30,14 +30,16 @@ PROMPTS = [
 ]
 
 
-def ask_all(model: LocalModel, *requests: Request) -> list[Answer]:
-    """All requests at once, so that they can share a batch."""
+def ask_all(model: LocalModel, *requests: Request, most: list[int] | None = None) -> list[Answer]:
+    """All requests at once, so that they can share steps; `most` is told how many shared one."""
 
     async def scenario() -> list[Answer]:
         try:
             await model.check()
             return list(await asyncio.gather(*(model.complete(r) for r in requests)))
         finally:
+            if most is not None:
+                most.append(model.load["most"])
             await model.close()
 
     return asyncio.run(scenario())
@@ -50,11 +52,10 @@ def copy(tiny_checkpoint: Path, tmp_path: Path) -> Path:
 
 def test_greedy_answers_are_the_same_alone_and_in_any_batch(tiny_checkpoint: Path) -> None:
     requests = [question(p, str(i), max_tokens=24) for i, p in enumerate(PROMPTS)]
-    alone = LocalModel(tiny_checkpoint, batch_size=1)
-    single = ask_all(alone, *requests)
-    together = LocalModel(tiny_checkpoint, batch_size=8)
-    batched = ask_all(together, *requests)
-    assert (alone.batches, together.batches) == (5, 1)
+    most: list[int] = []
+    single = ask_all(LocalModel(tiny_checkpoint, batch_size=1), *requests, most=most)
+    batched = ask_all(LocalModel(tiny_checkpoint, batch_size=8), *requests, most=most)
+    assert most == [1, 5]
     assert [a.text for a in batched] == [a.text for a in single]
     assert len({a.text for a in single}) == 5
     assert all(a.status == "ok" and a.tokens_out and a.finish_reason for a in single)
@@ -174,10 +175,10 @@ def test_closing_stops_a_long_answer_and_gives_no_half_one(tiny_checkpoint: Path
         model = LocalModel(tiny_checkpoint, batch_size=1)
         await model.check()
         assert model._engine is not None
-        model._engine._context = 10**6
+        model._engine.loaded.context = 10**6
         first = asyncio.create_task(model.complete(question(max_tokens=10**5)))
         second = asyncio.create_task(model.complete(question(max_tokens=10**5)))
-        while model.batches == 0:
+        while not model.load["steps"]:
             await asyncio.sleep(0.001)
         await model.close()
         return await first, await second
@@ -229,6 +230,17 @@ def test_identity_is_the_content_and_labels_come_with_the_checkpoint(
     model = LocalModel(tmp_path / "sealed")
     assert model.labels == ("很小 / tiny",)
     assert model.identity == {"kind": "local", "digest": artifact.manifest.digest}
+
+
+def test_the_best_weights_in_a_checkpoint_carry_its_labels(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    with begin(tmp_path / "sealed", kind="checkpoint", config={}) as ws:
+        shutil.copytree(tiny_checkpoint, ws.path / "best")
+        ws.seal(counts={}, labels=["很小 / tiny"])
+    assert LocalModel(tmp_path / "sealed" / "best").labels == ("很小 / tiny",)
+    shutil.copytree(tiny_checkpoint, tmp_path / "sealed" / "mine")
+    assert LocalModel(tmp_path / "sealed" / "mine").labels == (), "not in the manifest"
 
 
 def test_directories_that_hold_no_model(tmp_path: Path, copy: Path) -> None:

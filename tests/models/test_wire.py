@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from tests.models.support import question
 from wardround.models.wire import (
+    Terms,
     as_request,
+    as_terms,
     encode_body,
     error_text,
     read_body,
@@ -156,3 +158,32 @@ def test_content_in_parts_is_joined_and_oddities_of_usage_are_no_harm() -> None:
     assert read_completion(json.dumps(refused).encode()).reason == "no content: I can't"
     error = {"error": {"message": "overloaded", "code": 429}}
     assert read_completion(json.dumps(error).encode()).reason == "error: overloaded"
+
+
+def test_terms_are_what_a_request_has_no_field_for() -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "咳"}]}
+    assert as_terms(read_body(msgspec.json.encode(body))) == Terms()
+    more = body | {"stop": "。", "top_p": 0.5, "frequency_penalty": 0, "response_format": None}
+    assert as_terms(read_body(msgspec.json.encode(more))) == Terms(stop=("。",), top_p=0.5)
+    both = body | {"stop": ["。", "\n"], "response_format": {"type": "text"}, "logprobs": False}
+    assert as_terms(read_body(msgspec.json.encode(both))) == Terms(stop=("。", "\n"))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"logprobs": True},
+        {"top_logprobs": 3},
+        {"logit_bias": {"1": 5}},
+        {"frequency_penalty": 0.1},
+        {"presence_penalty": -1},
+        {"functions": [{}]},
+        {"response_format": {"type": "json_schema"}},
+        {"stop": ""},
+        {"top_p": 1.5},
+    ],
+)
+def test_what_would_change_the_meaning_is_refused(asked: dict) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "咳"}]} | asked
+    with pytest.raises(ValueError, match=r"not supported|must be"):
+        read_body(msgspec.json.encode(body))

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report.made import make_dataset
-from wardround.report import render, text
+from wardround.corpus.rules import RULES
+from wardround.report import dataset, render, text
 from wardround.report.dataset_charts import histogram, span_of
 from wardround.report.dataset_making import _marked, _median
+from wardround.report.dataset_names import KINDS, REFINED
 from wardround.report.dataset_shapes import Histogram
 from wardround.report.formats import Names
 
@@ -159,3 +161,18 @@ def test_histograms_of_any_counts(counts: list[int], closed: bool) -> None:
     assert span_of(found, len(counts) - 1).startswith("≥") is not closed
     middle = [span_of(found, i) for i in range(len(counts))].index(_median(found))
     assert sum(counts[:middle]) <= sum(counts) / 2 <= sum(counts[: middle + 1])
+
+
+def test_every_reason_and_kind_has_a_chinese_and_an_english_name() -> None:
+    for code in (
+        *RULES,
+        "not_refined",
+        "over_cap",
+        "held_out",
+        "held_out_review",
+        "near_duplicate",
+    ):
+        names = dataset.reason_names(code)
+        assert re.search(r"[\u4e00-\u9fff]", names.zh) and names.en, code
+    for names in (*KINDS.values(), *REFINED.values()):
+        assert re.search(r"[\u4e00-\u9fff]", names.zh) and names.en

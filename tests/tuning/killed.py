@@ -7,15 +7,18 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from wardround.tuning.dpo import PreferOptions, prefer
 from wardround.tuning.sft import TuneOptions
 
 
-def run(dataset: Path, base: Path, out: Path, options: TuneOptions, moment: str, step: int) -> None:
-    """Tune; die at `moment`: "step" (after that step), "state" (while its training state is being saved),
+def run(
+    data: Path, base: Path, out: Path, options: TuneOptions | PreferOptions, moment: str, step: int
+) -> None:
+    """Tune on `data` by the kind of options; die at `moment`: "step" (after that step), "state" (while its training state is being saved),
     "mark" (before that state's mark), "weights" (while the final model is being written), "never"."""
     from transformers import Trainer
 
-    from wardround.tuning import checkpoints, loop, model_dir
+    from wardround.tuning import checkpoints, model_dir, watch
     from wardround.tuning.sft import tune
 
     def die(*_: Any, **__: Any) -> None:
@@ -32,11 +35,14 @@ def run(dataset: Path, base: Path, out: Path, options: TuneOptions, moment: str,
         setattr(owner, name, wrapped)
 
     if moment == "step":
-        before(loop._Watch, "on_step_end", lambda _w, _a, state, *_: state.global_step == step)
+        before(watch.Watch, "on_step_end", lambda _w, _a, state, *_: state.global_step == step)
     elif moment == "state":
         before(Trainer, "_save_rng_state", lambda t, *_: t.state.global_step == step)
     elif moment == "mark":
         before(checkpoints, "mark", lambda folder: checkpoints.step_of(folder) == step)
     elif moment == "weights":
         before(model_dir, "write_atomically", lambda *_: True)
-    tune(dataset, base, out, options)
+    if isinstance(options, PreferOptions):
+        prefer(data, base, out, options)
+    else:
+        tune(data, base, out, options)

@@ -14,17 +14,16 @@ from tests.tuning.conftest import write_dataset
 from wardround.artifact import open_artifact
 from wardround.errors import InputError, UsageError
 from wardround.records import Dialogue, Message, Turn
+from wardround.tuning.chats import Chat, read_chats
 from wardround.tuning.data import (
     IGNORED,
     PAD_TO,
-    Chat,
     Example,
     batches,
     check_truncation,
     collate,
     encode_chats,
     held_out_documents,
-    read_chats,
     width,
 )  # fmt: skip
 
@@ -172,6 +171,34 @@ def test_control_token_in_text_is_set_aside(tokenizer: Any) -> None:
     encoded = encode_chats([bad, chat(("一", "甲"))], tokenizer, max_tokens=1000)
     assert [e.id for e in encoded.examples] == ["chat"]
     assert [(x.what, x.reason) for x in encoded.excluded] == [("bad", "control_token")]
+
+
+@pytest.mark.torch
+def test_empty_answer_is_set_aside(tokenizer: Any) -> None:
+    encoded = encode_chats(
+        [chat(("一", " \n"), name="bad"), chat(("一", "甲"))], tokenizer, max_tokens=99
+    )
+    assert [(x.what, x.reason) for x in encoded.excluded] == [("bad", "empty_answer")]
+    assert [e.id for e in encoded.examples] == ["chat"]
+
+
+@pytest.mark.torch
+def test_a_character_the_tokenizer_cannot_write_sets_one_chat_aside() -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<unk>", "<|im_start|>", "<|im_end|>", "甲", "一", "user", "assistant", "\n"]
+    inner = Tokenizer(models.WordLevel({w: n for n, w in enumerate(words)}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    poor = PreTrainedTokenizerFast(
+        tokenizer_object=inner, unk_token="<unk>", eos_token="<|im_end|>",
+        additional_special_tokens=["<|im_start|>"], chat_template=WITHOUT_MARKS,
+    )  # fmt: skip
+    encoded = encode_chats(
+        [chat(("一", "甲髎"), name="rare"), chat(("一", "甲"))], poor, max_tokens=99
+    )
+    assert [(x.what, x.reason) for x in encoded.excluded] == [("rare", "unwritable")]
+    assert [e.id for e in encoded.examples] == ["chat"]
 
 
 @pytest.mark.torch

@@ -10,7 +10,8 @@ import pytest
 from tests.tuning.tiny import BASE
 from wardround.artifact import open_artifact
 from wardround.lineage import verify
-from wardround.tuning.data import held_out_documents, read_chats, read_documents
+from wardround.tuning.chats import read_chats, read_documents
+from wardround.tuning.data import held_out_documents
 from wardround.tuning.scratch import LABEL, make_base, rows_of, training_texts
 
 pytestmark = pytest.mark.torch

@@ -66,7 +66,8 @@ def answer_loss(checkpoint: Path, dataset: Path) -> float:
     import torch
 
     from wardround.tuning import model_dir
-    from wardround.tuning.data import encode_chats, held_out_documents, read_chats
+    from wardround.tuning.chats import read_chats
+    from wardround.tuning.data import encode_chats, held_out_documents
     from wardround.tuning.plan import split
 
     chats = read_chats(open_artifact(dataset))

@@ -7,17 +7,12 @@ runner; to add a benchmark, write its file and add its line to `BENCHMARKS`.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from wardround.benchmarks.case_rubric import CaseRubric
-from wardround.benchmarks.doctorflan_test import DoctorFlanTest
-from wardround.benchmarks.dotabench import DotaBench
 from wardround.benchmarks.judge import Language
-from wardround.benchmarks.med_choice import MedChoice
-from wardround.benchmarks.med_risk import MedRisk
-from wardround.benchmarks.rationale import Rationale
 from wardround.benchmarks.record import RunRecord, Table
 from wardround.errors import UsageError
 from wardround.records import Case, Exclusion, Message, Score
@@ -73,14 +68,41 @@ class Noting(Protocol):
         ...
 
 
+@runtime_checkable
+class Ruling(Protocol):
+    """A benchmark that scores by rule and asks a judge only what no rule can tell.
+
+    Without judges `ruled` is the score; with them a verdict is read beside the answer it is about, and not by `read`.
+    """
+
+    def ruled(self, case: Case, answers: Sequence[str]) -> Score:
+        """The score of the last of `answers` by rule alone."""
+        ...
+
+    def read_beside(self, case: Case, answers: Sequence[str], reply: str) -> Score:
+        """The score of the last of `answers` with what a judge's reply says of it."""
+        ...
+
+
+def _shipped(module: str, name: str) -> Callable[[Language], Benchmark]:
+    """The class `name` in a module of this room, loaded at first use: a run needs one or two of them all."""
+
+    def made(language: Language) -> Benchmark:
+        found: Benchmark = getattr(importlib.import_module(f"{__name__}.{module}"), name)(language)
+        return found
+
+    return made
+
+
 BENCHMARKS: dict[str, Callable[[Language], Benchmark]] = {
-    "doctorflan_test": DoctorFlanTest,
-    "dotabench": DotaBench,
-    "med_choice": MedChoice,
-    "med_risk": MedRisk,
-    "rationale": Rationale,
-    "case_rubric": CaseRubric,
+    "doctorflan_test": _shipped("doctorflan_test", "DoctorFlanTest"),
+    "dotabench": _shipped("dotabench", "DotaBench"),
+    "med_choice": _shipped("med_choice", "MedChoice"),
+    "med_risk": _shipped("med_risk", "MedRisk"),
+    "rationale": _shipped("rationale", "Rationale"),
+    "case_rubric": _shipped("case_rubric", "CaseRubric"),
 }
+"""What makes each benchmark, given a language: a class, or a function that makes one."""
 
 
 def benchmark(name: str, language: Language = "zh") -> Benchmark:

@@ -21,7 +21,7 @@ from typing import Any
 from wardround.benchmarks.record import Column, RunRecord, Table
 from wardround.metrics import agreement, raters, resampled
 from wardround.metrics.arrays import np
-from wardround.metrics.bootstrap import Estimate, cluster_mean
+from wardround.metrics.bootstrap import Estimate, cluster_mean, mean_by_cluster
 
 RULE = "rule"
 """The name under which a score that needed no judge is kept."""
@@ -57,7 +57,7 @@ def _value(record: RunRecord, judge: str) -> float:
 
 def _clusters(records: Sequence[RunRecord]) -> np.ndarray:
     numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(r.cluster, len(numbers)) for r in records])
+    return np.array([numbers.setdefault(r.unit, len(numbers)) for r in records])
 
 
 def _judges(
@@ -67,16 +67,14 @@ def _judges(
     rows = []
     for judge in judges:
         asked = [r for r in records if judge in r.judges]
-        clusters: dict[str, list[float]] = defaultdict(list)
-        for r in asked:
-            if (value := r.judges[judge].value) is not None:
-                clusters[r.cluster].append(value)
-        values = [v for c in clusters.values() for v in c]
+        scored = [r for r in asked if r.judges[judge].value is not None]
+        values = np.array([r.judges[judge].value for r in scored], float)
+        values = values[np.argsort(_clusters(scored), kind="stable")]
         # One judge alone is the score itself, whose interval is there already.
         mean = (
             overall
             if len(judges) == 1
-            else cluster_mean([clusters[k] for k in sorted(clusters)], seed=seed)
+            else mean_by_cluster(((r.unit, _value(r, judge)) for r in scored), seed=seed)
         )
         rows.append({
             "judge": judge,
@@ -84,7 +82,7 @@ def _judges(
             "unscored": round(1 - len(values) / len(asked), 10),
             "mean": mean,
             "sd": round(float(np.std(values, ddof=1)), 10) if len(values) > 1 else None,
-            "distinct": len(set(values)),
+            "distinct": len(set(values.tolist())),
         })  # fmt: skip
     return Table(
         id="judges", zh="评审自查：各评审", en="Self-check: each judge",

@@ -50,7 +50,8 @@ def compare(
             raise UsageError(
                 "the runs have no benchmark in common", hint="compare runs of one benchmark"
             )
-        items = [judged(r) for r in opened]
+        known: dict[Item, Item] = {}
+        items = [judged(r, known) for r in opened]
         benchmarks = {
             n: _benchmark(
                 [s["benchmarks"][n] for s in summaries],

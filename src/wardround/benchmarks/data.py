@@ -23,10 +23,21 @@ STARTER = (
 ITEMS = Path(__file__).parent / "items"
 
 
-def locate(data: Path | None, file: str, shipped: str = "") -> Path:
+PICTURES = "images"
+"""The kind of an artifact of pictures, which holds test sets as a dataset does."""
+
+
+def locate(data: Path | None, file: str, shipped: str = "", *, folders: bool = False) -> Path:
     """The test file: `data` itself, `file` inside it when it is a dataset artifact (which must be sealed), or the
-    test split of the hub's dataset of that id; without `data`, the benchmark's own starter items."""
+    test split of the hub's dataset of that id; without `data`, the benchmark's own starter items.
+
+    `folders`: a plain folder without `file` is the test set itself.
+    """
     if data is None:
+        if not (ITEMS / (shipped or file)).is_file():
+            raise UsageError(
+                f"no {file} comes with the package", hint="give the test set with --data"
+            )
         return ITEMS / (shipped or file)
     if hub.is_id(data):
         return hub.fetch(str(data))
@@ -35,9 +46,14 @@ def locate(data: Path | None, file: str, shipped: str = "") -> Path:
     if data.is_file():
         return data
     if (data / MANIFEST).exists() or (data / UNSEALED).exists():
-        return open_artifact(data, "dataset").file(file)
+        found = open_artifact(data)
+        if found.manifest.kind != PICTURES:
+            found = open_artifact(data, "dataset")
+        return found.file(file)
     if (data / file).is_file():
         return data / file
+    if folders:
+        return data
     raise UsageError(f"{data}: no {file} in it", hint="give the test file itself with --data")
 
 

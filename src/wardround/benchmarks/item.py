@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from wardround.benchmarks import Benchmark
+from wardround.benchmarks import Benchmark, Ruling
 from wardround.benchmarks.record import RunRecord
 from wardround.benchmarks.settings import Settings
 from wardround.models import Model
@@ -57,7 +57,8 @@ class Item:
         finally:
             for task in grading:
                 task.cancel()
-            await asyncio.gather(*grading, return_exceptions=True)
+            if grading:  # even for nothing it would wait for a round of the loop
+                await asyncio.gather(*grading, return_exceptions=True)
         self.seconds = sum(a.latency_s for a in answers)
         return [self._record(*made) for made in zip(turns, answers, scores, strict=True)]
 
@@ -95,7 +96,11 @@ class Item:
         last = answers[-1]
         if last.status == "failed":
             return {}
-        graded = self.bench.grade(self.case, [a.text or "" for a in answers])
+        said = [a.text or "" for a in answers]
+        ruling = self.bench if isinstance(self.bench, Ruling) else None
+        if ruling is not None and not self.judges:
+            return {"rule": ruling.ruled(self.case, said)}
+        graded = self.bench.grade(self.case, said)
         if isinstance(graded, Score):
             return {"rule": graded}
         scores = {}
@@ -116,7 +121,12 @@ class Item:
                         status="unscored", reason=f"judge failed: {code}", explanation=reply.reason
                     )
                     break
-                score = self.bench.read(self.case, reply.text or "")
+                verdict = reply.text or ""
+                score = (
+                    self.bench.read(self.case, verdict)
+                    if ruling is None
+                    else ruling.read_beside(self.case, said, verdict)
+                )
                 if score.status == "scored":
                     break
             scores[judge.name] = score

@@ -168,19 +168,17 @@ def _run(
 def _ask(runs: Sequence[Run], settings: Settings, standings: dict[str, Standing]) -> None:
     """Ask for what is not sealed yet, and note what came of every run."""
 
-    def finish(run: Run, seconds: list[float]) -> None:
+    def finish(run: Run) -> None:
         with run:
-            run.finish(seconds)
+            run.finish()
 
     missing = [run for run in runs if run.outcome is None]
-    ends: Sequence[object] = []
+    ends: Sequence[WardroundError | OSError | None] = []
     if missing:
         what = missing[0].model.name if len(missing) == 1 else f"{len(missing)} models"
         ends = ask_for(missing, f"eval {what}", settings, finish=finish)
     errors = {
-        run.model.name: end
-        for run, end in zip(missing, ends, strict=True)
-        if isinstance(end, (WardroundError, OSError))
+        run.model.name: end for run, end in zip(missing, ends, strict=True) if end is not None
     }
     for run in runs:
         name = run.model.name

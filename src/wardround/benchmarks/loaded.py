@@ -39,7 +39,9 @@ class Loaded:
 
     def __init__(self, bench: Benchmark, data: Path | None, limit: int | None) -> None:
         self.bench = bench
-        self.file = locate(data, bench.file, bench.shipped)
+        self.file = locate(
+            data, bench.file, bench.shipped, folders=getattr(bench, "folders", False)
+        )
         cases, self.skipped, self.labels = bench.load(self.file)
         if not cases:
             raise UsageError(

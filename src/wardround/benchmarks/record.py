@@ -14,16 +14,16 @@ from typing import Any, Literal
 
 import msgspec
 
-from wardround.metrics.bootstrap import Estimate, cluster_mean
-from wardround.records import Record, Score, decode
+from wardround.metrics.bootstrap import Estimate, mean_by_cluster
+from wardround.records import Record, Score
 
 Status = Literal["scored", "unscored", "failed"]
 
 
-class RunRecord(Record, frozen=True, kw_only=True):
+class RunRecord(Record, frozen=True, kw_only=True, gc=False):
     """One line of `records.jsonl`: what was asked at one turn, what came back, how it was judged.
 
-    `length` counts the answer's characters.
+    `length` counts the answer's characters. No record can be part of a cycle, so none is looked at for them.
     """
 
     benchmark: str
@@ -51,30 +51,66 @@ class RunRecord(Record, frozen=True, kw_only=True):
         return (self.benchmark, self.case, self.repeat, self.turn)
 
     @property
+    def unit(self) -> str:
+        """What is resampled as one, within a benchmark: the case, or the group it belongs to."""
+        return self.group or self.case
+
+    @property
     def cluster(self) -> str:
-        """What is resampled as one: the case, or the group it belongs to."""
-        return f"{self.benchmark}/{self.group or self.case}"
+        """What is resampled as one, whatever the benchmark."""
+        return f"{self.benchmark}/{self.unit}"
+
+
+class _Line(Record, frozen=True, kw_only=True):
+    """What figures need of a line; the answer unread, for all that counts is whether there is one."""
+
+    benchmark: str
+    case: str
+    turn: int
+    repeat: int
+    task: str
+    category: str
+    specialty: str
+    group: str = ""
+    status: Literal["ok", "failed"]
+    answer: msgspec.Raw
+    length: int | None = None
+    reason: str
+    finish_reason: str
+    judges: dict[str, Score]
+    score: Score
+
+
+_lines = msgspec.json.Decoder(_Line)
 
 
 def read_light(line: bytes) -> RunRecord:
-    """A line of `records.jsonl` without its long texts: question, reference, answer and explanations are empty.
+    """A line of `records.jsonl` for figures: question, reference, answer and explanations are empty, tokens not told.
 
     Figures need none of them (what a benchmark's tables need is in `Score.detail`, an answer's length in
     `length`), and so ten thousand records take a few megabytes.
     """
-    record = decode(line, RunRecord)
-    return msgspec.structs.replace(
-        record,
-        benchmark=sys.intern(record.benchmark),
-        task=sys.intern(record.task),
-        category=sys.intern(record.category),
-        specialty=sys.intern(record.specialty),
-        finish_reason=sys.intern(record.finish_reason),
+    found = _lines.decode(line)
+    return RunRecord(
+        benchmark=sys.intern(found.benchmark),
+        case=found.case,
+        turn=found.turn,
+        repeat=found.repeat,
+        task=sys.intern(found.task),
+        category=sys.intern(found.category),
+        specialty=sys.intern(found.specialty),
+        group=found.group,
         question="",
         reference="",
-        answer=None if record.answer is None else "",
-        judges=_light_judges(record.judges),
-        score=_light(record.score),
+        status=found.status,
+        answer=None if bytes(found.answer) == b"null" else "",
+        length=found.length,
+        reason=sys.intern(found.reason),
+        finish_reason=sys.intern(found.finish_reason),
+        tokens_in=None,
+        tokens_out=None,
+        judges=_light_judges(found.judges),
+        score=_light(found.score),
     )
 
 
@@ -108,12 +144,10 @@ def counts(records: Iterable[RunRecord]) -> dict[str, int]:
 
 
 def estimate(records: Iterable[RunRecord], seed: int) -> Estimate:
-    """Mean score with its interval over cases."""
-    clusters: dict[str, list[float]] = defaultdict(list)
-    for r in records:
-        if r.score.value is not None:
-            clusters[r.cluster].append(r.score.value)
-    return cluster_mean([clusters[k] for k in sorted(clusters)], seed=seed)
+    """Mean score, in one benchmark, with its interval over cases."""
+    return mean_by_cluster(
+        ((r.unit, r.score.value) for r in records if r.score.value is not None), seed=seed
+    )
 
 
 def clipped(found: Estimate, scale: tuple[float, float]) -> Estimate:

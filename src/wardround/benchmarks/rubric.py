@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from wardround.benchmarks.judge import SYSTEM, Language
 from wardround.benchmarks.record import RunRecord
-from wardround.metrics.bootstrap import Estimate, cluster_mean
+from wardround.metrics.bootstrap import Estimate, mean_by_cluster
 from wardround.models.prompt import block
 from wardround.records import Message, Record, Score
 
@@ -164,7 +164,6 @@ def rate(
     records: Iterable[RunRecord], measure: Callable[[Score], Sequence[float]], seed: int
 ) -> Estimate:
     """Mean of all values of `measure` (see `averaged`), with its interval over clusters of records."""
-    clusters: dict[str, list[float]] = defaultdict(list)
-    for r in records:
-        clusters[r.cluster] += averaged(r, measure)
-    return cluster_mean([clusters[k] for k in sorted(clusters)], seed=seed)
+    return mean_by_cluster(
+        ((r.cluster, value) for r in records for value in averaged(r, measure)), seed=seed
+    )

@@ -19,6 +19,7 @@ import contextlib
 import functools
 import importlib
 import threading
+from array import array
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
@@ -74,10 +75,10 @@ def evaluate(
     ):
         if run.outcome is not None:
             return run.outcome
-        (end,) = ask_for([run], f"eval {model.name}", settings)
-        if not isinstance(end, list):
-            raise end
-        return run.finish(end)
+        (error,) = ask_for([run], f"eval {model.name}", settings)
+        if error is not None:
+            raise error
+        return run.finish()
 
 
 def different(judges: Sequence[Model]) -> None:
@@ -91,9 +92,9 @@ def ask_for(
     label: str,
     s: Settings,
     *,
-    finish: Callable[[Run, list[float]], None] | None = None,
-) -> list[list[float] | WardroundError | OSError]:
-    """Ask and judge every case of `runs`, all at once: for each the seconds its answers took, or what ended it.
+    finish: Callable[[Run], object] | None = None,
+) -> list[WardroundError | OSError | None]:
+    """Ask and judge every case of `runs`, all at once: for each None, or what ended it.
 
     `finish` gets each run as soon as its last case is done, while others go on.
     """
@@ -106,7 +107,8 @@ def ask_for(
         if total <= SHORT:
             stack.enter_context(_statistics_loaded_meanwhile())
         jobs = [run.job(finish, named=len(runs) > 1) for run in runs]
-        return run_jobs(jobs, concurrency=s.concurrency, progress=progress, cache=cache)
+        ends = run_jobs(jobs, concurrency=s.concurrency, progress=progress, cache=cache)
+    return [None if isinstance(end, list) else end for end in ends]
 
 
 class Run:
@@ -130,6 +132,7 @@ class Run:
         self.model = model
         self.outcome: Outcome | None = None
         self._asked = False
+        self._seconds = array("d")
         self.total = sum(map(len, loaded)) * settings.repeats
         self._loaded, self._judges, self._settings = loaded, judges, settings
         self._ledger = Ledger(settings.prices, budget=budget)
@@ -175,8 +178,8 @@ class Run:
                 self._ledger.open(journal)
 
     def job(
-        self, finish: Callable[[Run, list[float]], None] | None = None, *, named: bool = False
-    ) -> Job[float]:
+        self, finish: Callable[[Run], object] | None = None, *, named: bool = False
+    ) -> Job[None]:
         """What there is to ask."""
         return Job(
             name=self.model.name if named else "",
@@ -185,19 +188,25 @@ class Run:
             journal=self._journal,
             ledger=self._ledger,
             alone=self.model.identity.get("kind") == "local",
-            then=None if finish is None else functools.partial(finish, self),
+            then=None if finish is None else lambda _: finish(self),
         )
 
-    def _work(self) -> Iterator[Callable[[Ask], Awaitable[float]]]:
+    def _work(self) -> Iterator[Callable[[Ask], Awaitable[None]]]:
         s = self._settings
         for item in self._loaded:
             for k, rank in enumerate(item.ranks):
                 for repeat in range(s.repeats):
                     one = Item(item.bench, item.case(k), repeat + 1, self.model, self._judges, s)
                     place = self._first[item.bench.name] + rank * s.repeats + repeat
-                    yield functools.partial(_set_down, one, self._records, place)
+                    yield functools.partial(self._set_down, one, place)
 
-    def finish(self, seconds: Sequence[float]) -> Outcome:
+    async def _set_down(self, item: Item, place: int, ask: Ask) -> None:
+        """Do one case and put its records in their place."""
+        made = await item(ask)
+        self._records.put(place, b"\n".join(encode(r) for r in made))
+        self._seconds.append(item.seconds)
+
+    def finish(self) -> Outcome:
         """Write records, figures and timing, and seal unless requests failed."""
         self._asked = True
         self._journal.close()  # its index is not needed while figures are made
@@ -207,7 +216,7 @@ class Run:
         timing = {
             "asking": {"seconds": round(self._ledger.seconds, 4)},
             "requests": self._ledger.timing(),
-            "cases": {self.model.name: percentiles(seconds)},
+            "cases": {self.model.name: percentiles(self._seconds)},
         }
         self._workspace.volatile("timing.json").write_bytes(
             msgspec.json.format(encode(timing), indent=1) + b"\n"
@@ -293,13 +302,6 @@ def _statistics_loaded_meanwhile() -> Iterator[None]:
     finally:
         beside.cancel()  # it has begun, or is not needed
         beside.join()
-
-
-async def _set_down(item: Item, records: Spool, place: int, ask: Ask) -> float:
-    """Do one case and put its records in their place; the seconds its answers took."""
-    made = await item(ask)
-    records.put(place, b"\n".join(encode(r) for r in made))
-    return item.seconds
 
 
 def _failures(records: Sequence[RunRecord]) -> Iterator[str]:

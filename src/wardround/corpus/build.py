@@ -1,267 +1,132 @@
-"""Sources → a dataset artifact: read, compose, split, refine, write. One call, resumable.
+"""Sources → a dataset artifact: read, de-identify, compose, compare, split, balance, refine, write. One call,
+resumable.
 
-All steps but refinement are pure and quick, so a second session repeats them and asks the model only what the
-journal does not hold; it ends with the digest of an uninterrupted build. Sources are taken in the order of
-their names and contents, so the order they are given in does not matter.
+What concerns one document alone is done shard by shard (`corpus.shards`) by an engine, here or on a cluster;
+finished shards are kept in the artifact's work folder. What needs all documents follows from the shards in the
+order of the sources (`corpus.gather`), so the order they are given in, the engine and the number of
+workers change nothing. A second session does again what is quick, reads the shards it finds, and asks the
+model only what the journal does not hold; it ends with the digest of an uninterrupted build.
 
-Files of the artifact: train.parquet, doctorflan_test.jsonl, dotabench.jsonl, train_dialogues.jsonl,
-documents.jsonl, excluded.jsonl, coverage.json, README.md, and with refinement journal.jsonl (volatile).
+Files of the artifact: train.parquet, doctorflan_test.jsonl, dotabench.jsonl (the latter two and the dialogues as
+Parquet too), train_dialogues.jsonl, documents.jsonl, excluded.jsonl, coverage.json, contamination.json,
+blocked_pairs.jsonl, residue.jsonl, croissant.json, README.md, exports/ where asked for, and with refinement
+journal.jsonl (volatile).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from wardround import taxonomy
-from wardround.artifact import (
-    Artifact,
-    Workspace,
-    begin,
-    digest_of,
-    open_artifact,
-    ref,
-    write_atomically,
-)
+from wardround.artifact import Artifact, Workspace, begin, digest_of, open_artifact, ref
+from wardround.corpus import export, recipes
 from wardround.corpus import refine as refining
 from wardround.corpus import rules as named_rules
-from wardround.corpus.card import card
-from wardround.corpus.compose import Limits, compose
-from wardround.corpus.coverage import coverage
-from wardround.corpus.dialogues import dialogues, dotabench_row
-from wardround.corpus.read import Source, inspect, read, without_duplicates
-from wardround.corpus.recipes import HERE as RECIPES
-from wardround.corpus.recipes import load
-from wardround.corpus.refine import Refinement
-from wardround.corpus.split import Split, split
-from wardround.errors import UsageError, WardroundError
+from wardround.corpus.formats import sources_of
+from wardround.corpus.gather import Gathered
+from wardround.corpus.making import Sources, make
+from wardround.corpus.options import SAME_ANYWAY, BuildOptions, making_of, tasks_of
+from wardround.corpus.rewritten import HERE as REQUIRED
+from wardround.corpus.steps import choose, classified, refined
+from wardround.corpus.writing import write
+from wardround.errors import InputError, UsageError
 from wardround.models import Model
-from wardround.progress import Progress
-from wardround.records import Document, Exclusion, Record, Sample
+from wardround.models.ledger import Ledger
 
 COMPOSED = (
     "样本由规则从来源文本组合而成，未经医生审核，不能用于诊疗 / "
     "Samples are composed from source text by rules; not reviewed by doctors, not for clinical use"
 )
-_SAME_ANYWAY = ("refine", "concurrency", "accept_failures")
+CLEANED = (
+    "已按规则去除个人标识，不等于经认证的去标识化 / "
+    "Personal identifiers were replaced by rules; this is not a certified de-identification"
+)
 
 
-class BuildOptions(Record, frozen=True, kw_only=True):
-    """What to build. `tasks` are task ids, all when empty; `licence` is one statement for all sources or a
-    mapping from file name (or path as given) to its own. Quotas are upper bounds for the test side.
+def build(
+    sources: Sequence[Path],
+    out: Path,
+    options: BuildOptions | None = None,
+    *,
+    refine: Model | None = None,
+    classify: Model | None = None,
+) -> Artifact:
+    """Build the dataset `out` from `sources` (files or folders); when it is already there, sealed, only open
+    it. `refine` is asked to rewrite training references, `classify` for the task of what no rule places.
 
-    `refine` asks that model to rewrite the training references, `concurrency` requests at once;
-    `accept_failures` seals the dataset though some of these requests failed.
-    """
-
-    tasks: tuple[str, ...] = ()
-    test_per_task: int = 25
-    test_dialogues: int = 74
-    seed: int = 0
-    licence: str | Mapping[str, str] = "unstated"
-    skip_bad_rows: bool = False
-    limits: Limits = Limits()
-    refine: Model | None = None
-    concurrency: int = 8
-    accept_failures: bool = False
-
-
-def build(sources: Sequence[Path], out: Path, options: BuildOptions | None = None) -> Artifact:
-    """Build the dataset `out` from `sources`; when it is already there, sealed, only open it.
-
-    Raises `UsageError` for an unknown task or a file of neither schema, `InputError` for a bad row unless
-    they are skipped, `WardroundError` when refinement requests failed and that was not accepted.
+    Raises `UsageError` for an unknown task or a source of no known kind, `InputError` for a bad row when
+    `strict`, `WardroundError` when requests failed and that was not accepted.
     """
     options = options or BuildOptions()
-    if not sources:
-        raise UsageError("no source named", hint="name one or more encyclopedia or case files")
-    tasks = _tasks(options.tasks)
-    found = sorted(
-        ((inspect(path, _licence(path, options)), path) for path in map(Path, sources)),
-        key=lambda pair: (pair[0].file, pair[0].sha256),
-    )
-    inputs = [ref(path, "source", seen_from=out) for _, path in found]
-    with begin(
-        out, kind="dataset", config=_config(found, tasks, options), inputs=inputs
-    ) as workspace:
+    found = find(sources, options)
+    inputs = [ref(path, "source", seen_from=out) for path, _ in found.files]
+    inputs += [ref(path, "held_out", seen_from=out) for path in options.held_out]
+    config = config_of(found, options, refine, classify)
+    with begin(out, kind="dataset", config=config, inputs=inputs) as workspace:
         if workspace.done:
             return open_artifact(out, "dataset")
-        return _build(found, tasks, options, workspace)
+        return _build(found, options, workspace, refine, classify)
 
 
-def _tasks(asked: Iterable[str]) -> tuple[str, ...]:
-    known = taxonomy.tasks()
-    unknown = [t for t in asked if t not in known]
-    if unknown:
-        raise UsageError(f"no task named {', '.join(unknown)}", hint=f"one of: {', '.join(known)}")
-    chosen = set(asked) or set(known)
-    return tuple(t for t in known if t in chosen)
+def find(sources: Sequence[Path], options: BuildOptions) -> Sources:
+    """The sources as they will be read."""
+    if not sources:
+        raise UsageError("no source named", hint="name one or more source files or folders")
+    files, aside = sources_of(map(Path, sources), options.licence, options.mapping)
+    if options.strict and aside:
+        first = aside[0]
+        raise InputError(first.detail, path=Path(first.file), hint="mend it or leave it out")
+    return Sources(files=tuple(files), aside=tuple(aside))
 
 
-def _licence(path: Path, options: BuildOptions) -> str:
-    if isinstance(options.licence, str):
-        return options.licence
-    return options.licence.get(str(path)) or options.licence.get(path.name) or "unstated"
-
-
-def _config(
-    found: Sequence[tuple[Source, Path]], tasks: tuple[str, ...], options: BuildOptions
+def config_of(
+    found: Sources, options: BuildOptions, refine: Model | None, classify: Model | None
 ) -> dict[str, Any]:
     """Everything that must be equal for a second session to go on here."""
-    model = options.refine
-    kept = {k: v for k, v in msgspec.structs.asdict(options).items() if k not in _SAME_ANYWAY}
-    return kept | {
-        "tasks": list(tasks),
-        "licence": {f"{s.file} {s.sha256[:12]}": s.licence for s, _ in found},
+    asked = {k: v for k, v in msgspec.structs.asdict(options).items() if k not in SAME_ANYWAY}
+    return asked | {
+        "tasks": list(tasks_of(options.tasks)),
+        "licence": {f"{s.file} {s.sha256[:12]}": s.licence for _, s in found.files},
+        "mapping": {
+            s.file: digest_of(msgspec.to_builtins(s.mapping)) for _, s in found.files if s.mapping
+        },
         "limits": msgspec.to_builtins(options.limits),
-        "recipes": digest_of(RECIPES.read_text(encoding="utf-8")),
-        "rules": digest_of(named_rules.RULES),
+        "balance": msgspec.to_builtins(options.balance),
+        "held_out": [p.name for p in options.held_out],
+        "exports": list(export.layouts(options.exports)),
+        "recipes": recipes.digest(),
+        "rules": digest_of([named_rules.RULES, REQUIRED.read_text(encoding="utf-8")]),
         "taxonomy": digest_of([taxonomy.items("tasks"), taxonomy.items("specialties")]),
-        "refine": None if model is None else model.identity,
+        "refine": None if refine is None else refine.identity,
         "refine_prompt": digest_of([refining.SYSTEM, refining.TASK, refining.AGAIN]),
+        "classify": None if classify is None else classify.identity,
     }
 
 
 def _build(
-    found: Sequence[tuple[Source, Path]],
-    tasks: tuple[str, ...],
+    found: Sources,
     options: BuildOptions,
     workspace: Workspace,
+    refine: Model | None,
+    classify: Model | None,
 ) -> Artifact:
-    documents, exclusions, rows = _read_all(found, options)
-    with Progress("compose", len(documents)) as progress:
-        composition = compose(
-            _counted(documents, progress), load(), tasks=tasks, limits=options.limits
+    making = making_of(options)
+    ledger = Ledger(options.prices, cap=options.max_cost)
+    with Gathered(workspace.work(), asking=classify is not None) as gathered:
+        make(found, making, options, workspace, gathered)
+        if classify is not None:
+            classified(gathered, classify, making, options, workspace, ledger)
+        chosen = choose(gathered, options, workspace)
+        rewritten = None
+        if refine is not None:
+            rewritten = refined(chosen, gathered, refine, options, workspace, ledger)
+        labels = [COMPOSED, *([CLEANED] if options.private else [])]
+        labels += [x for m in (refine, classify) if m is not None for x in m.labels]
+        counts = write(workspace, found, gathered, chosen, rewritten, options, labels)
+        return workspace.seal(
+            counts=counts, labels=dict.fromkeys(labels), cost=ledger.cost(), seed=options.seed
         )
-    talks, too_short = dialogues(documents)
-    exclusions += [*composition.exclusions, *too_short]
-    parts = split(
-        documents, composition.samples, talks, test_per_task=options.test_per_task,
-        test_dialogues=options.test_dialogues, seed=options.seed,
-    )  # fmt: skip
-    exclusions += parts.exclusions
-    refined = None
-    if options.refine is not None:
-        parts, refined = _refine(parts, documents, options.refine, options, workspace)
-    covered = coverage(
-        documents=documents, sources=rows, split=parts, exclusions=exclusions, asked=tasks,
-        uncovered=composition.uncovered, refined=refined,
-    )  # fmt: skip
-    labels = [COMPOSED, *(options.refine.labels if options.refine is not None else ())]
-    _write(workspace, parts, documents, exclusions, covered, labels)
-    return workspace.seal(
-        counts=_counts(parts, documents, exclusions, covered), labels=labels, seed=options.seed
-    )
-
-
-def _read_all(
-    found: Sequence[tuple[Source, Path]], options: BuildOptions
-) -> tuple[list[Document], list[Exclusion], list[tuple[Source, int]]]:
-    """All documents by id, what reading set aside, and the number of rows of each source."""
-    seen: dict[str, Document] = {}
-    exclusions: list[Exclusion] = []
-    rows = []
-    with Progress("read", None) as progress:
-        for source, path in found:
-            numbers = set()
-            items = read(path, source, skip_bad_rows=options.skip_bad_rows)
-            for item in without_duplicates(items, seen):
-                progress.advance(note=source.file)
-                if isinstance(item, Exclusion):
-                    exclusions.append(item)
-                    numbers.add(item.row)
-                else:
-                    numbers.add(item.provenance.row)
-            rows.append((source, len(numbers)))
-    return [seen[i] for i in sorted(seen)], exclusions, rows
-
-
-def _counted(documents: Iterable[Document], progress: Progress) -> Iterator[Document]:
-    for document in documents:
-        yield document
-        progress.advance()
-
-
-def _refine(
-    parts: Split,
-    documents: Iterable[Document],
-    model: Model,
-    options: BuildOptions,
-    workspace: Workspace,
-) -> tuple[Split, Refinement]:
-    with workspace.journal() as journal:
-        samples, refined = refining.refine(
-            parts.train, {d.id: d for d in documents}, model,
-            journal=journal, concurrency=options.concurrency,
-        )  # fmt: skip
-    if refined.failed and not options.accept_failures:
-        raise WardroundError(
-            f"{workspace.path}: {refined.failed} of {refined.asked} refinement requests failed; nothing is sealed",
-            hint="run the same command again: only these are asked anew; "
-            "or add --accept-failures to keep their unrefined references",
-        )
-    return msgspec.structs.replace(parts, train=tuple(samples)), refined
-
-
-def _write(
-    workspace: Workspace,
-    parts: Split,
-    documents: Iterable[Document],
-    exclusions: Iterable[Exclusion],
-    covered: dict[str, Any],
-    labels: Iterable[str],
-) -> None:
-    write_samples(workspace.file("train.parquet"), parts.train)
-    workspace.write_jsonl("doctorflan_test.jsonl", parts.test)
-    workspace.write_jsonl("dotabench.jsonl", map(dotabench_row, parts.test_dialogues))
-    workspace.write_jsonl("train_dialogues.jsonl", parts.train_dialogues)
-    workspace.write_jsonl(
-        "documents.jsonl",
-        (
-            msgspec.structs.replace(d, split="test" if d.id in parts.held_out else "train")
-            for d in documents
-        ),
-    )
-    ordered = sorted(exclusions, key=lambda e: (e.stage, e.file, e.row, e.what, e.reason))
-    workspace.write_jsonl("excluded.jsonl", ordered)
-    workspace.write_json("coverage.json", covered)
-    write_atomically(workspace.file("README.md"), card(covered, labels).encode())
-
-
-def _counts(
-    parts: Split,
-    documents: Sequence[Document],
-    exclusions: Sequence[Exclusion],
-    covered: dict[str, Any],
-) -> dict[str, int]:
-    return {
-        "documents": len(documents),
-        "documents_held_out": len(parts.held_out),
-        "train": len(parts.train),
-        "test": len(parts.test),
-        "train_dialogues": len(parts.train_dialogues),
-        "test_dialogues": len(parts.test_dialogues),
-        "excluded": len(exclusions),
-        "tasks_covered": sum(t["covered"] for t in covered["tasks"]),
-    }
-
-
-def write_samples(path: Path, samples: Iterable[Sample], *, batch: int = 10_000) -> None:
-    """Write samples as Parquet, DoctorFLAN's four columns first; the file appears only when whole."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    texts = [f for f in Sample.__struct_fields__ if f not in {"source_fields", "refined"}]
-    schema = pa.schema(
-        [(f, pa.string()) for f in texts]
-        + [("source_fields", pa.list_(pa.string())), ("refined", pa.bool_())]
-    )
-    temporary = path.with_name(path.name + ".part")
-    rows = [msgspec.to_builtins(s) for s in samples]
-    with pq.ParquetWriter(temporary, schema) as writer:
-        for i in range(0, max(len(rows), 1), batch):
-            writer.write_table(pa.Table.from_pylist(rows[i : i + batch], schema=schema))
-    temporary.replace(path)

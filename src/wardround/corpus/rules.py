@@ -27,6 +27,17 @@ RULES: dict[str, str] = {
     "answer_leaked": "题目中已写出答案",
     "several_departments": "分诊答案给出了不止一个科室",
     "choice_question": "是选择题，不是开放问题",
+    "advertises": "在为医院或产品做宣传",
+    "reworded_by_machine": "词语被机器替换过，语义不可靠",
+    "thin_answer": "除就医、休息等套话外内容太少",
+    "off_topic": "没有回答所问的内容",
+    "starts_midway": "分条序号不从第一条开始，前文缺失",
+    "unpunctuated": "长句没有标点，不可读",
+    "speaks_to_patient": "仍是对患者说话或寒暄",
+    "emergency_missed": "有急诊指征，却分诊到普通门诊科室",
+    "wrong_age_department": "患儿被分到成人内科，或成人被分到儿科",
+    "garbled": "文字有乱码或识别错误",
+    "side_conflict": "左右侧与题目不一致",
     "empty": "没有内容",
     "apology_or_refusal": "道歉或拒绝回答",
     "mentions_passage": "提到了参考资料或原文本身",
@@ -34,6 +45,12 @@ RULES: dict[str, str] = {
     "too_long": "比参考答案长得多",
     "number_not_in_source": "出现了原文没有的数字",
     "unfinished": "没有写完",
+    "wrong_language": "没有用中文作答",
+    "invented_case": "编造了题目和资料中没有的患者",
+    "department_changed": "科室与参考答案不一致",
+    "drug_not_in_source": "出现了资料中没有的药名",
+    "dose_changed": "剂量、单位或用法与资料不一致",
+    "required_part_missing": "缺少该任务必须回答的部分",
 }
 """Rule → what it means, in Chinese: shown in reports, and told to a model that is asked to try again."""
 
@@ -43,13 +60,16 @@ _CITES = re.compile(
 _META = re.compile(r"分条陈述|思考方向|分别作答|作答即可|答题(?:要点|思路)|此处应了解|几点来思考")
 _APOLOGY = re.compile(
     r"抱歉|对不起|很遗憾|作为(?:一个|一名)?(?:AI|人工智能|语言模型|大模型)|"
-    r"(?:我)?(?:无法|不能)(?:提供|回答|给出|完成)(?:该|这|此|具体|医疗|诊断|任何)?(?:问题|回答|建议|诊断|信息|请求)|"
+    r"(?:^|我|[。！？\n]|[，,](?=.{0,8}(?:请求|问题)))\s*(?:暂时?)?(?:无法|不能)(?:提供|回答|给出|完成)(?:该|这|此|具体|医疗|诊断|任何)?(?:问题|回答|建议|诊断|信息|请求)|"
+    r"\bI(?:'m| am) sorry|\bas an AI|\bI (?:cannot|can't) (?:provide|answer|assist)|"
     r"没有(?:提供|看到|给出)(?:具体)?(?:的)?(?:病例|资料|信息)",
     re.I,
 )
 _PASSAGE = re.compile(
     r"书本知识|参考(?:资料|文本|答案|内容|材料)|原(?:文|答案|始资料)|(?:上述|所给|给定|提供的|以上)(?:资料|材料|文本|段落)|"
-    r"(?:资料|材料|文中)(?:提到|指出|显示|所述)|</?(?:reference|passage|question)>",
+    r"(?<![像学床历验查史室访理])(?:资料|材料|文中)(?:提到|指出|显示|所述)|(?:教材|教科书|课本|(?<!说明)书)中(?:提到|指出|所述)|"
+    r"(?:according to|based on) the (?:given |provided )?(?:text|passage|reference|material|article)|"
+    r"</?(?:reference|passage|question)>",
     re.I,
 )
 _ENUMERATOR = re.compile(
@@ -87,12 +107,49 @@ def new_share(output: str, given: str) -> float:
     mine, theirs = normalise(output), normalise(given)
     known = {theirs[i : i + 2] for i in range(len(theirs) - 1)}
     pairs = [mine[i : i + 2] for i in range(len(mine) - 1)]
-    return sum(p not in known for p in pairs) / len(pairs) if pairs else 0.0
+    return (len(pairs) - sum(map(known.__contains__, pairs))) / len(pairs) if pairs else 0.0
 
 
 def nothing_beyond_input(output: str, given: str) -> bool:
     """Whether less than 15 % of the output's bigrams are new."""
     return new_share(output, given) < _SHOWN_TO_BE_NEW
+
+
+_EMPTY_WORDS = re.compile(
+    r"请问|什么是|是什么|什么|哪些|怎么样?|如何|怎样|为什么|会不会|有没有|是否|症状|表现|原因|病因|治疗|方法|注意事项?|检查|预防|引起|常见|患者|问题|"
+    r"拟作鉴别|应该|应当|可以|需要|主要|副作用|不良反应|服用|护理|区别|区分|鉴别|手术|术后|术前|[的是有吗呢啊会能和与及在了做要后前]"
+)
+
+
+def off_topic(output: str, asked: str) -> bool:
+    """Whether an answer names nothing of what was asked: no two characters in a row of the question's own words.
+    A question of common words alone is never off topic."""
+    words = [normalise(w) for w in _EMPTY_WORDS.sub(" ", asked).split()]
+    pairs = {w[i : i + 2] for w in words for i in range(len(w) - 1)}
+    text = normalise(output)
+    if not pairs or any(p in text for p in pairs):
+        return False
+    # A short form (甲减) is answered by the long one (甲状腺功能减退).
+    return not any(set(w) <= set(text) for w in words if 2 <= len(w) <= 3)
+
+
+_FIRST_NUMBER = re.compile(
+    r"(?:^|(?<=[\n。；：，]))\s*[（(]?(\d{1,2})\s*(?:[)）、．]|\.(?!\d))|([" + CIRCLED + "])"
+)
+
+
+def starts_midway(output: str) -> bool:
+    """Whether its numbered points begin with another number than one: what stood before is gone."""
+    m = _FIRST_NUMBER.search(output)
+    return m is not None and (m[1] or str(CIRCLED.index(m[2]) + 1)) not in ("1", "01")
+
+
+_RUN_ON = re.compile(r"[\u3400-\u9fff]{45}")
+
+
+def unpunctuated(output: str) -> bool:
+    """Whether 45 Chinese characters follow each other without any mark."""
+    return _RUN_ON.search(output) is not None
 
 
 def core_name(disease: str) -> str:
@@ -122,15 +179,90 @@ def departments_in(line: str) -> list[str]:
     return found
 
 
+def first_department(text: str) -> str:
+    """The specialty of the department that a text's first line names first; "" for none."""
+    line = text.strip().split("\n")[0]
+    at = {(line.find(name), -len(name)): s for name, s in _department_names() if name in line}
+    return at[min(at)] if at else ""
+
+
 def several_departments(output: str) -> bool:
     """Whether a triage answer's first line names departments of more than one specialty."""
     first = output.strip().split("\n")[0]
     return len(set(departments_in(re.split(r"[。（(]", first)[0]))) > 1
 
 
+_EMERGENCY = re.compile(
+    r"呕血|吐血|大咯血|大出血|大量(?:便|咯|鲜)血|昏迷|意识(?:丧失|不清|模糊)|神志不清|叫不醒|抽搐不止|休克|服毒|喝(?:了)?农药|呼吸心跳|心[搏跳]骤停|窒息"
+)
+_BREATH = re.compile(r"呼吸困难|喘不[上过]气|胸部?压榨|剧烈胸痛")
+_NOT_FOR_BREATH = frozenset({"gastroenterology", "endocrinology", "neurology"})
+_NOT_NOW = re.compile(r"(?:无|没有?|未|否认|曾|以前|去年|前年|[年月]前)[^，。；]{0,10}$")
+
+
+def emergency_missed(given: str, specialty: str) -> bool:
+    """Whether a patient's words tell of what cannot wait, and the department sees no emergencies first."""
+    if specialty == "emergency_critical_care":
+        return False
+    found = [*_EMERGENCY.finditer(given)]
+    if specialty in _NOT_FOR_BREATH:
+        found += _BREATH.finditer(given)
+    return any(not _NOT_NOW.search(given, 0, m.start()) for m in found)
+
+
+_CHILD = re.compile(
+    r"患儿|新生儿|早产儿|婴儿|婴幼儿|幼儿|小儿|小孩|宝宝|儿童|学龄前|(?<![0-9])(?:[1-9]|1[0-3])(?:岁|周岁)(?!以前|时|左右起|就|开始)|[0-9]+个?月大"
+)
+_ADULT = re.compile(
+    r"成人|成年|青年|青壮年|中年|老年|老人|高龄|(?<![0-9])[2-9][0-9][多余]?(?=岁)|工人|孕妇"
+)
+_INTERNAL = frozenset(
+    {"respiratory", "cardiology", "gastroenterology", "neurology", "nephrology", "hematology", "endocrinology", "rheumatology"}
+)  # fmt: skip
+
+
+def wrong_age_department(given: str, specialty: str) -> bool:
+    """Whether only children are spoken of and the department treats adults, or only adults and it treats children."""
+    child, adult = _CHILD.search(given), _ADULT.search(given)
+    if specialty == "pediatrics":
+        return bool(adult and not child)
+    return specialty in _INTERNAL and bool(child and not adult)
+
+
+_SIDED = re.compile(r"([左右])侧?(?!侧)([\u3400-\u9fff]{2})")
+
+
+def side_conflict(output: str, given: str) -> bool:
+    """Whether it speaks of one side's organ where the input has that organ on the other side alone."""
+    told = {(m[1], m[2]) for m in _SIDED.finditer(given)}
+    organs = {organ for _, organ in told}
+    return any(
+        m[2] in organs and (m[1], m[2]) not in told and f"双侧{m[2]}" not in given
+        for m in _SIDED.finditer(output)
+    )
+
+
+_GARBLED = re.compile(
+    r"[\ufffd\ue000-\uf8ff□]|[\u3400-\u9fff]Up[\u3400-\u9fff]|&#?[a-z0-9]{2,6};|\?{3,}|锟斤拷"
+)
+
+
+def garbled(text: str) -> bool:
+    """Whether it holds characters that no writer put there."""
+    return _GARBLED.search(text) is not None
+
+
+_POWER = re.compile(r"(?<=10)\s*[\^*]?\s*(?=[⁰¹²³⁴-⁹])|(?<=[×xX*]10)(?=\d{1,2}\s*/)")
+_NAMED_DIGIT = re.compile(
+    r"(?:[SP][apv]?O|P?[aA]?CO|FiO|NO)2|FEV1|HbA1c|维生素\s*[A-Z]\d{1,2}", re.I
+)
+
+
 def numbers(text: str) -> set[str]:
-    """Numbers in a text, full-width ones too; the numbers of list items don't count."""
-    plain = unicodedata.normalize("NFKC", _ENUMERATOR.sub(" ", text))
+    """Numbers in a text, full-width ones too. Those of list items, and digits that are part of a name (SpO₂,
+    维生素B12), don't count; of 10⁹ both do, however it is written."""
+    plain = unicodedata.normalize("NFKC", _POWER.sub(" ", _ENUMERATOR.sub(" ", text)))
+    plain = _NAMED_DIGIT.sub(" ", plain)
     return {format(Decimal(m).normalize(), "f") for m in _NUMBER.findall(plain)}
 
 
@@ -151,7 +283,9 @@ def written_out(text: str) -> set[str]:
 
 def number_not_in_source(output: str, source: str) -> bool:
     """Whether the output states a number that no source text has, in digits or written out."""
-    return bool(numbers(output) - numbers(source) - written_out(source))
+    stated = numbers(output)
+    left = stated and stated - numbers(source)
+    return bool(left and left - written_out(source))
 
 
 def unfinished(output: str) -> bool:

@@ -16,31 +16,37 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
 
 from wardround.corpus.dialogues import TEST_TURNS
-from wardround.metrics.overlap import normalise
-from wardround.records import Dialogue, Document, Exclusion, Record, Sample
+from wardround.corpus.keys import NOTHING, DialogueKey, DocumentKey, SampleKey
+from wardround.records import Exclusion, Record
 
 SHARE = 0.4
 DIALOGUE = "(dialogue)"
+IS_DIALOGUE = f" {DIALOGUE}"
+"""Behind a dialogue's id in what is set aside: a sample of the same document has its own."""
 _LONG = 30
+
+Group = tuple[int, ...]
+"""Numbers of documents that stay together."""
 
 
 class Split(Record, frozen=True, kw_only=True):
     """Both sides, each sorted by id. `held_out` are the ids of the test side's documents."""
 
     held_out: frozenset[str]
-    train: tuple[Sample, ...]
-    test: tuple[Sample, ...]
-    train_dialogues: tuple[Dialogue, ...]
-    test_dialogues: tuple[Dialogue, ...]
+    train: tuple[SampleKey, ...]
+    test: tuple[SampleKey, ...]
+    train_dialogues: tuple[DialogueKey, ...]
+    test_dialogues: tuple[DialogueKey, ...]
     exclusions: tuple[Exclusion, ...]
 
 
 def split(
-    documents: Sequence[Document],
-    samples: Sequence[Sample],
-    dialogues: Sequence[Dialogue],
+    documents: Sequence[DocumentKey],
+    samples: Sequence[SampleKey],
+    dialogues: Sequence[DialogueKey],
     *,
     test_per_task: int,
     test_dialogues: int,
@@ -48,30 +54,41 @@ def split(
     share: float = SHARE,
 ) -> Split:
     """Part `samples` and `dialogues` by document. Quotas are upper bounds, reached as far as `share` allows."""
+    documents = sorted(documents, key=lambda d: d.id)
+    number = {d.id: i for i, d in enumerate(documents)}
     groups = groups_of(documents)
-    strata = {d.id: f"{d.kind} {d.specialty}" for d in documents}
-    held_out = _choose(
-        groups, strata, samples, dialogues, test_per_task, test_dialogues, seed, share
+    wanted = _Wanted(
+        documents, groups, samples, dialogues, test_per_task, test_dialogues, seed, share
     )
-    at = {d.id: d for d in documents}
+    held_out = frozenset(documents[i].id for i in wanted.choose())
     test, surplus = _take(samples, held_out, test_per_task, seed)
     mine = [d for d in dialogues if d.document in held_out]
-    fitting = [d for d in mine if len(d.turns) == TEST_TURNS]
+    fitting = [d for d in mine if d.turns == TEST_TURNS]
     asked = sorted(fitting, key=lambda d: _rank(seed, d.id))[:test_dialogues]
-    exclusions = [_aside(at[s.document], s.id, "held_out_surplus", _SURPLUS) for s in surplus]
+    taken = {d.id for d in asked}
+
+    def aside(document: str, what: str, reason: str, detail: str) -> Exclusion:
+        at = documents[number[document]]
+        return Exclusion(
+            stage="split", file=at.file, row=at.row, what=what, reason=reason, detail=detail
+        )
+
+    exclusions = [aside(s.document, s.id, "held_out_surplus", _SURPLUS) for s in surplus]
     for d in mine:
-        if d not in fitting:
-            detail = (
-                f"held out, but it has {len(d.turns)} questions; the test format has {TEST_TURNS}"
+        if d.turns != TEST_TURNS:
+            detail = f"held out, but it has {d.turns} questions; the test format has {TEST_TURNS}"
+            exclusions.append(
+                aside(d.document, f"{d.id}{IS_DIALOGUE}", "not_three_questions", detail)
             )
-            exclusions.append(_aside(at[d.document], d.id, "not_three_questions", detail))
-        elif d not in asked:
-            exclusions.append(_aside(at[d.document], d.id, "held_out_surplus", _SURPLUS))
+        elif d.id not in taken:
+            exclusions.append(
+                aside(d.document, f"{d.id}{IS_DIALOGUE}", "held_out_surplus", _SURPLUS)
+            )
     left = [s for s in samples if s.document not in held_out]
     train, matching = _apart(left, test)
-    exclusions += [_aside(at[s.document], s.id, "matches_test", f"equals {m}") for s, m in matching]
+    exclusions += [aside(s.document, s.id, "matches_test", f"equals {m}") for s, m in matching]
     return Split(
-        held_out=frozenset(held_out),
+        held_out=held_out,
         train=_by_id(train),
         test=_by_id(test),
         train_dialogues=tuple(
@@ -85,7 +102,7 @@ def split(
 _SURPLUS = "of a held-out document, beyond the test quota; not used for training either"
 
 
-def _by_id(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+def _by_id(samples: Iterable[SampleKey]) -> tuple[SampleKey, ...]:
     return tuple(sorted(samples, key=lambda s: s.id))
 
 
@@ -94,82 +111,88 @@ def _rank(seed: int, name: str) -> str:
     return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
 
 
-def groups_of(documents: Iterable[Document]) -> list[tuple[str, ...]]:
-    """Ids of documents that must stay together: same normalised title, or same main text."""
-    parent: dict[str, str] = {}
+def groups_of(documents: Sequence[DocumentKey]) -> list[Group]:
+    """Numbers of documents that must stay together: same title, or same main text."""
+    parent = list(range(len(documents)))
 
-    def find(x: str) -> str:
+    def find(x: int) -> int:
         while parent[x] != x:
             parent[x] = parent[parent[x]]
             x = parent[x]
         return x
 
-    first: dict[tuple[str, str], str] = {}
-    for d in sorted(documents, key=lambda d: d.id):
-        parent[d.id] = d.id
-        main = d.fields.get("description") or d.fields.get("desc") or ""
-        for key in (("title", normalise(d.title)), ("text", normalise(str(main)))):
-            if key[1]:
-                parent[find(d.id)] = find(first.setdefault(key, d.id))
-    members = defaultdict(list)
-    for i in parent:
-        members[find(i)].append(i)
-    return sorted(tuple(sorted(m)) for m in members.values())
+    for digests in ((d.title for d in documents), (d.text for d in documents)):
+        first: dict[int, int] = {}
+        for i, digest in enumerate(digests):
+            if digest != NOTHING:
+                parent[find(i)] = find(first.setdefault(digest, i))
+    together = sorted(range(len(documents)), key=find)
+    return sorted(tuple(m) for _, m in groupby(together, key=find))
 
 
-def _choose(
-    groups: list[tuple[str, ...]],
-    strata: Mapping[str, str],
-    samples: Iterable[Sample],
-    dialogues: Iterable[Dialogue],
-    test_per_task: int,
-    test_dialogues: int,
-    seed: int,
-    share: float,
-) -> set[str]:
-    """Documents to hold out: rarest task first, groups in the seed's order."""
-    by_document: dict[str, Counter[str]] = defaultdict(Counter)
-    for s in samples:
-        by_document[s.document][s.task] += 1
-    for d in dialogues:
-        by_document[d.document][DIALOGUE] += len(d.turns) == TEST_TURNS
-    holds = {g: sum((by_document[i] for i in g), Counter[str]()) for g in groups}
-    available = sum(holds.values(), Counter[str]())
-    wanted = {
-        task: min(test_dialogues if task == DIALOGUE else test_per_task, _part(n, share))
-        for task, n in available.items()
-    }
-    room = int(share * sum(len(g) for g in groups))
-    order = _order(groups, strata, seed)
-    held_out: set[str] = set()
-    got: Counter[str] = Counter()
-    for task in sorted(wanted, key=lambda t: (available[t], t)):
-        for group in order:
-            if got[task] >= wanted[task]:
-                break
-            if group[0] in held_out or not holds[group][task] or len(held_out) + len(group) > room:
-                continue
-            held_out.update(group)
-            got += holds[group]
-    return held_out
+class _Wanted:
+    """What each task still needs, and who could give it."""
 
+    def __init__(
+        self,
+        documents: Sequence[DocumentKey],
+        groups: Sequence[Group],
+        samples: Iterable[SampleKey],
+        dialogues: Iterable[DialogueKey],
+        test_per_task: int,
+        test_dialogues: int,
+        seed: int,
+        share: float,
+    ) -> None:
+        self.documents, self.groups, self.seed = documents, groups, seed
+        self.room = int(share * len(documents))
+        group_of = {documents[i].id: g for g, group in enumerate(groups) for i in group}
+        self.holds: dict[int, Counter[str]] = defaultdict(Counter)
+        for s in samples:
+            self.holds[group_of[s.document]][s.task] += 1
+        for d in dialogues:
+            if d.turns == TEST_TURNS:
+                self.holds[group_of[d.document]][DIALOGUE] += 1
+        self.available: Counter[str] = Counter()
+        self.givers: dict[str, list[int]] = defaultdict(list)
+        for g in self._order():
+            self.available.update(self.holds[g])
+            for task in self.holds[g]:
+                self.givers[task].append(g)
+        self.wanted = {
+            task: min(test_dialogues if task == DIALOGUE else test_per_task, _part(n, share))
+            for task, n in self.available.items()
+        }
 
-def _order(
-    groups: Iterable[tuple[str, ...]], strata: Mapping[str, str], seed: int
-) -> list[tuple[str, ...]]:
-    """Groups by their place within their stratum (systematic sampling): any first part of the order holds
-    about the same share of each stratum. A group counts to the stratum of its first document."""
-    by_stratum: dict[str, list[tuple[str, ...]]] = defaultdict(list)
-    for group in groups:
-        by_stratum[strata[group[0]]].append(group)
-    placed = []
-    for stratum, members in by_stratum.items():
-        members.sort(key=lambda g: _rank(seed, g[0]))
-        start = int(_rank(seed, stratum)[:8], 16) / 16**8
-        placed += [
-            ((i + start) / len(members), _rank(seed, g[0]), g) for i, g in enumerate(members)
-        ]
-    return [group for _, _, group in sorted(placed)]
+    def choose(self) -> set[int]:
+        """Documents to hold out: rarest task first, groups in the seed's order."""
+        held_out: set[int] = set()
+        got: Counter[str] = Counter()
+        for task in sorted(self.wanted, key=lambda t: (self.available[t], t)):
+            for g in self.givers[task]:
+                if got[task] >= self.wanted[task]:
+                    break
+                group = self.groups[g]
+                if group[0] in held_out or len(held_out) + len(group) > self.room:
+                    continue
+                held_out.update(group)
+                got += self.holds[g]
+        return held_out
+
+    def _order(self) -> list[int]:
+        """Groups that hold anything, by their place within their stratum (systematic sampling): any first part
+        of the order holds about the same share of each kind and specialty. A group counts to the stratum of
+        its first document."""
+        by_stratum: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        for g in self.holds:
+            first = self.documents[self.groups[g][0]]
+            by_stratum[f"{first.kind} {first.specialty}"].append((_rank(self.seed, first.id), g))
+        placed = []
+        for stratum, members in by_stratum.items():
+            members.sort()
+            start = int(_rank(self.seed, stratum)[:8], 16) / 16**8
+            placed += [((i + start) / len(members), rank, g) for i, (rank, g) in enumerate(members)]
+        return [g for _, _, g in sorted(placed)]
 
 
 def _part(available: int, share: float) -> int:
@@ -178,18 +201,18 @@ def _part(available: int, share: float) -> int:
 
 
 def _take(
-    samples: Iterable[Sample], held_out: Collection[str], quota: int, seed: int
-) -> tuple[list[Sample], list[Sample]]:
+    samples: Iterable[SampleKey], held_out: Collection[str], quota: int, seed: int
+) -> tuple[list[SampleKey], list[SampleKey]]:
     """Test items of held-out documents up to each task's quota, one of each document before a second; the
     rest as surplus."""
-    by_task: dict[str, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+    by_task: dict[str, dict[str, list[SampleKey]]] = defaultdict(lambda: defaultdict(list))
     for s in samples:
         if s.document in held_out:
             by_task[s.task][s.document].append(s)
-    taken: list[Sample] = []
-    surplus: list[Sample] = []
+    taken: list[SampleKey] = []
+    surplus: list[SampleKey] = []
     for of_documents in by_task.values():
-        ranked: list[tuple[int, str, Sample]] = []
+        ranked: list[tuple[int, str, SampleKey]] = []
         for mine in of_documents.values():
             mine.sort(key=lambda s: _rank(seed, s.id))
             ranked += [(round_, _rank(seed, s.id), s) for round_, s in enumerate(mine)]
@@ -200,12 +223,12 @@ def _take(
 
 
 def _apart(
-    samples: Iterable[Sample], test: Iterable[Sample]
-) -> tuple[list[Sample], list[tuple[Sample, str]]]:
+    samples: Iterable[SampleKey], test: Iterable[SampleKey]
+) -> tuple[list[SampleKey], list[tuple[SampleKey, str]]]:
     """Samples that equal no test item, and those that do, with the id of the item."""
-    keys: Mapping[str, str] = {k: s.id for s in test for k in _keys(s)}
-    apart: list[Sample] = []
-    matching: list[tuple[Sample, str]] = []
+    keys: Mapping[tuple[str, int], str] = {k: s.id for s in test for k in _keys(s)}
+    apart: list[SampleKey] = []
+    matching: list[tuple[SampleKey, str]] = []
     for s in samples:
         found = next((keys[k] for k in _keys(s) if k in keys), None)
         if found is None:
@@ -215,15 +238,7 @@ def _apart(
     return apart, matching
 
 
-def _keys(sample: Sample) -> list[str]:
+def _keys(sample: SampleKey) -> list[tuple[str, int]]:
     """What makes two samples the same: the question, or a reference too long to agree by chance."""
-    output = normalise(sample.output)
-    keys = [f"input:{normalise(sample.input)}"]
-    return [*keys, f"output:{output}"] if len(output) >= _LONG else keys
-
-
-def _aside(document: Document, what: str, reason: str, detail: str) -> Exclusion:
-    at = document.provenance
-    return Exclusion(
-        stage="split", file=at.file, row=at.row, what=what, reason=reason, detail=detail
-    )
+    keys = [("input", sample.asked)]
+    return [*keys, ("output", sample.answered)] if sample.length_out >= _LONG else keys

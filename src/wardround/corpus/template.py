@@ -12,7 +12,8 @@ are loaded, not when a document meets them. A required field that renders empty 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Protocol
 
 from wardround import taxonomy
 from wardround.corpus.text import bare, opening, sentence, typeset
@@ -21,6 +22,13 @@ from wardround.records import Record
 
 Value = str | tuple[str, ...]
 Filter = Callable[[Value, int], str]
+
+
+class Given(Protocol):
+    """Where a template finds its fields: a mapping, or anything with its `get`."""
+
+    def get(self, name: str, /) -> Value | None: ...
+
 
 _PLACE = re.compile(r"\{([a-z_]+)(?:\|([a-z]+)(?::(\d+))?)?\}")
 
@@ -91,7 +99,17 @@ def fields(template: Template, *, required: bool = False) -> list[str]:
     return list(found)
 
 
-def render(template: Template, values: Mapping[str, Value]) -> str | None:
+def lacking(template: Template, values: Given) -> list[str]:
+    """The fields that render to nothing outside optional segments."""
+    return [
+        p.field
+        for segment in template
+        for p in (segment.instead if segment.optional else segment.parts)
+        if isinstance(p, Place) and _render((p,), values) is None
+    ]
+
+
+def render(template: Template, values: Given) -> str | None:
     """The text, typeset; None when a required field is missing or empty."""
     out = []
     for segment in template:
@@ -104,7 +122,7 @@ def render(template: Template, values: Mapping[str, Value]) -> str | None:
     return typeset("".join(out))
 
 
-def _render(parts: tuple[str | Place, ...], values: Mapping[str, Value]) -> str | None:
+def _render(parts: tuple[str | Place, ...], values: Given) -> str | None:
     out = []
     for part in parts:
         if isinstance(part, str):
@@ -144,6 +162,12 @@ def _numbered(value: Value, _: int) -> str:
     return "；\n".join(lines) + "。" if lines else ""
 
 
+def _asked(value: Value, _: int) -> str:
+    """Questions, numbered, each with its question mark."""
+    items = value if isinstance(value, tuple) else (value,)
+    return "\n".join(f"{n}. {typeset(item)}" for n, item in enumerate(items, start=1))
+
+
 def _department(value: Value, _: int) -> str:
     """The most specific label that names a real department; "" when none does."""
     for label in reversed(items_of(value)):
@@ -159,7 +183,9 @@ def _department(value: Value, _: int) -> str:
 def _crowd(value: Value, _: int) -> str:
     """Who falls ill, without the leading verb; "" when the source says nobody in particular."""
     text = bare(_text(value))
-    if re.match(r"[无没]有?(?:特定|特殊|特发|明显)", text):
+    if re.match(r"[无没]有?(?:特定|特殊|特发|明显)", text) or re.search(
+        r"该病|本病|^[A-Z]{2}", text
+    ):
         return ""
     return re.sub(
         r"^(?:该病|本病)?(?:患病)?(?:好发于|多见于|常见于|多发于|多发生于|发生于)", "", text
@@ -171,7 +197,7 @@ def _duration(value: Value, _: int) -> str:
     text = bare(_text(value))
     if not re.search(r"\d", text):
         return ""
-    text = re.sub(r"^(?:治疗周期[：:]?|根据[^\d]*一般为)", "", text)
+    text = re.sub(r"^(?:(?:手术)?治疗周期[：:]?|根据[^\d]*一般为)?[约大]*", "", text)
     text = re.sub(r"(?<=[\d天周月年])\s*[-－~—]+\s*(?=\d)", "～", text)
     return re.sub(r"(?<=\d)月", "个月", text)
 
@@ -191,6 +217,7 @@ FILTERS: dict[str, Filter] = {
     "list": _list,
     "some": _some,
     "numbered": _numbered,
+    "asked": _asked,
     "department": _department,
     "crowd": _crowd,
     "duration": _duration,

@@ -9,7 +9,7 @@ the jackknife over clusters. One value per cluster gives the ordinary BCa interv
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -54,14 +54,44 @@ def cluster_mean(
         seed: of the resampling, so that equal data give equal intervals.
         level: coverage, in (0, 1).
     """
+    kept = [c for c in clusters if len(c)]
+    return _mean([float(sum(c)) for c in kept], [len(c) for c in kept], seed, level, resamples)
+
+
+def mean_by_cluster(
+    values: Iterable[tuple[str, float]],
+    *,
+    seed: int = 0,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """`cluster_mean` of values that each come with the name of their cluster, clusters in the order of their names.
+
+    Only sums are kept of the values, which for ten thousand clusters of one is a third of the memory.
+    """
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    for name, value in values:
+        if name in sums:
+            sums[name] += value
+            counts[name] += 1
+        else:
+            sums[name] = value
+            counts[name] = 1
+    names = sorted(sums)
+    return _mean([sums[n] for n in names], [counts[n] for n in names], seed, level, resamples)
+
+
+def _mean(
+    sums_: Sequence[float], counts_: Sequence[int], seed: int, level: float, resamples: int
+) -> Estimate:
+    """The estimate from each cluster's sum and number of values."""
     from wardround.metrics.arrays import np
 
-    kept = [c for c in clusters if len(c)]
-    if not kept:
+    if not sums_:
         return NOTHING
-    sums = np.fromiter((sum(c) for c in kept), float, len(kept))
-    counts = np.fromiter(map(len, kept), float, len(kept))
-    n, k = int(counts.sum()), len(kept)
+    sums, counts = np.array(sums_, float), np.array(counts_, float)
+    n, k = int(counts.sum()), len(sums)
     mean = float(sums.sum() / counts.sum())
     if k < 2:
         return Estimate(mean=_round(mean), low=None, high=None, n=n, clusters=k)

@@ -111,8 +111,7 @@ class Ledger:
 
     def open(self, journal: Journal) -> None:
         """Add up what earlier sessions of the same run spent."""
-        for key in journal.keys():  # noqa: SIM118
-            answer = journal.get(key, Answer)
+        for answer in journal.values(Answer):
             self._enter(answer, max(answer.charged, self._known(answer)))
 
     async def reserve(self, model: Model, request: Request) -> float:

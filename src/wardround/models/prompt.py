@@ -12,7 +12,9 @@ import re
 
 def block(name: str, text: str) -> str:
     """`<name>\\ntext\\n</name>`, with every tag of that name inside `text` defused by full-width brackets."""
-    inert = re.sub(rf"<(/?\s*{re.escape(name)}\s*)>", r"＜\1＞", text)
+    inert = text
+    if "<" in text:
+        inert = re.sub(rf"<(/?\s*{re.escape(name)}\s*)>", r"＜\1＞", text)
     return f"<{name}>\n{inert}\n</{name}>"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from wardround.records import Answer, Message, Request
+from wardround.records import Answer, Message, Record, Request
 
 
 class _Body(msgspec.Struct):
@@ -135,9 +135,17 @@ def error_text(data: bytes) -> str:
     return found if isinstance(found, str) else _encoder.encode(found).decode()
 
 
+class Terms(Record, frozen=True, kw_only=True):
+    """What a server's client can ask for beyond a `Request`: strings that end the answer and are no part of
+    it, and the share of likely tokens that is drawn from."""
+
+    stop: tuple[str, ...] = ()
+    top_p: float = 1.0
+
+
 class ChatBody(msgspec.Struct):
-    """A chat request as `server` reads it. Fields not listed here have no effect and are let pass, for
-    clients send many; `tools` and `n` are read to refuse them, as leaving them out would change the meaning.
+    """A chat request as `server` reads it. Fields not listed here have no effect and are let pass, for clients
+    send many. Those from `tools` on are read to refuse them: leaving them out would change the meaning.
     """
 
     model: str
@@ -148,8 +156,21 @@ class ChatBody(msgspec.Struct):
     seed: int | None = None
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
+    stop: str | list[str] | None = None
+    top_p: float | None = None
     n: int | None = None
     tools: list[Any] | None = None
+    functions: list[Any] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    logit_bias: dict[str, float] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    response_format: dict[str, Any] | None = None
+
+
+MOST_STOPS = 16
+"""Stop strings one request may have."""
 
 
 def read_body(data: bytes) -> ChatBody:
@@ -165,13 +186,39 @@ def read_body(data: bytes) -> ChatBody:
         raise ValueError("messages is empty")
     if chat.n not in {None, 1}:
         raise ValueError("n must be 1: one answer per request")
-    if chat.tools:
-        raise ValueError("tools are not supported")
+    _refuse(chat)
     if max_tokens(chat) < 1:
         raise ValueError("max_tokens must be 1 or more")
     if chat.temperature is not None and not 0 <= chat.temperature <= 2:
         raise ValueError("temperature must be from 0 to 2")
+    if chat.top_p is not None and not 0 < chat.top_p <= 1:
+        raise ValueError("top_p must be above 0 and at most 1")
+    stop = as_terms(chat).stop
+    if len(stop) > MOST_STOPS or not all(stop):
+        raise ValueError(f"stop must be at most {MOST_STOPS} strings, none of them empty")
     return chat
+
+
+def _refuse(chat: ChatBody) -> None:
+    """`ValueError` for what is asked for and not there."""
+    kind = (chat.response_format or {}).get("type", "text")
+    asked = {
+        "tools": chat.tools or chat.functions,
+        "logprobs": chat.logprobs or chat.top_logprobs,
+        "logit_bias": chat.logit_bias,
+        "frequency_penalty": chat.frequency_penalty,
+        "presence_penalty": chat.presence_penalty,
+        f"response_format {kind}": kind != "text",
+    }
+    for name, value in asked.items():
+        if value:
+            raise ValueError(f"{name}: not supported by this server")
+
+
+def as_terms(chat: ChatBody) -> Terms:
+    """What the chat asks for beyond a `Request`."""
+    stop = (chat.stop,) if isinstance(chat.stop, str) else tuple(chat.stop or ())
+    return Terms(stop=stop, top_p=1.0 if chat.top_p is None else chat.top_p)
 
 
 def max_tokens(chat: ChatBody) -> int:

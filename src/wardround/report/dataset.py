@@ -50,6 +50,19 @@ FIELDS = {
     "title": Names("标题", "title"),
     "department": Names("科室", "department"),
     "questions and answers": Names("原有问答", "questions and answers"),
+    "questions": Names("提问", "questions"),
+    "answers": Names("回复", "answers"),
+    "question": Names("题干", "question"),
+    "options": Names("选项", "options"),
+    "answer_text": Names("答案", "answer"),
+    "explanation": Names("解析", "explanation"),
+    "headings": Names("章节标题", "headings"),
+    "text": Names("正文", "text"),
+    "conditions": Names("诊断", "conditions"),
+    "medications": Names("用药", "medications"),
+    "observations": Names("检验检查结果", "observations"),
+    "notes": Names("病历文书", "notes"),
+    "encounter": Names("就诊记录", "encounter"),
 }
 REASONS = {
     "held_out_surplus": Names("留作测试的资料中超出测试配额的部分，也不用于训练", "held out, beyond the test quota"),
@@ -127,6 +140,8 @@ def sources(source: Source) -> dict[str, Any]:
     return {
         "sources": coverage.sources,
         "encodings": ENCODINGS,
+        "kinds": dataset_names.KINDS,
+        "refined_names": dataset_names.REFINED,
         "total": {
             key: sum(getattr(s, key) for s in coverage.sources)
             for key in ("rows", "documents", "excluded")

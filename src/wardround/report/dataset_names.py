@@ -62,7 +62,36 @@ REASONS: Mapping[str, Names] = {
     "required_part_missing": Names("缺少该任务必需的部分", "a part the task needs is missing"),
     "wrong_language": Names("语言不对", "wrong language"),
     "length": Names("长度不合适", "length out of bounds"),
+    "not_refined": Names("改写两次均不合格，按要求移出", "rewrites broke a rule, taken out as asked"),
+    "reworded_by_machine": Names("词语被机器替换过，语义不可靠", "reworded by a machine"),
+    "speaks_to_patient": Names("仍是对患者说话或寒暄", "speaks to the patient"),
+    "thin_answer": Names("除就医、休息等套话外内容太少", "little besides general advice"),
+    "unpunctuated": Names("长句没有标点，不可读", "long runs without punctuation"),
+    "starts_midway": Names("分条序号不从第一条开始", "numbered points begin midway"),
+    "off_topic": Names("没有回答所问的内容", "does not answer what was asked"),
+    "advertises": Names("为医院或产品做宣传", "advertises"),
+    "emergency_missed": Names("有急诊指征，却分诊到普通门诊科室", "an emergency sent to an ordinary clinic"),
+    "wrong_age_department": Names("患儿被分到成人内科，或成人被分到儿科", "department for another age"),
+    "garbled": Names("文字有乱码或识别错误", "garbled characters"),
+    "side_conflict": Names("左右侧与题目不一致", "left and right differ from the case"),
 }  # fmt: skip
+KINDS: Mapping[str, Names] = {
+    "encyclopedia": Names("疾病百科", "encyclopedia"),
+    "case": Names("病例问答", "case"),
+    "choice": Names("选择题", "choice"),
+    "consultation": Names("问诊对话", "consultation"),
+    "passage": Names("教材章节", "passage"),
+    "fhir": Names("电子病历", "fhir"),
+}
+REFINED: Mapping[str, Names] = {
+    "model": Names("模型", "model"),
+    "asked": Names("请求", "asked"),
+    "kept": Names("采用", "kept"),
+    "retried": Names("重试", "retried"),
+    "fell_back": Names("退回原文", "fell back"),
+    "dropped": Names("移出", "dropped"),
+    "failed": Names("失败", "failed"),
+}
 LENGTHS: Mapping[str, Names] = {
     "input": Names("输入", "input"),
     "output": Names("参考答案", "reference answer"),

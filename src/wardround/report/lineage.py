@@ -26,6 +26,7 @@ ROLES = {
     "run_tuned": Names("评测·微调后", "run of the tuned"),
     "comparison": Names("对比", "comparison"),
     "source": Names("源文件", "source"),
+    "preferences": Names("医生偏好", "doctors' preferences"),
     "human_scores": Names("医生评分", "doctors' scores"),
 }
 

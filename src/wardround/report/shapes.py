@@ -259,7 +259,7 @@ class Comparison(Record, frozen=True, kw_only=True):
 
 
 class LogRow(Record, frozen=True, kw_only=True):
-    """One line of `training_log.jsonl`: a training step's loss, or a held-out loss."""
+    """A line of `training_log.jsonl`: a step's loss, or a held-out loss; `measures` by name, then kind ("": all)."""
 
     stage: str
     step: int
@@ -267,6 +267,7 @@ class LogRow(Record, frozen=True, kw_only=True):
     loss: float | None = None
     eval_loss: float | None = None
     by_task: dict[str, float] = {}
+    measures: dict[str, dict[str, float]] = {}
     lr: float | None = None
     tokens: int | None = None
 

@@ -12,6 +12,7 @@ from wardround.report import dataset, dataset_making, formats, league, lineage, 
 from wardround.report.formats import Names
 from wardround.report.reading import Source, by_role, open_source, summary_of
 from wardround.report.shapes import Comparison, LogRow, Table
+from wardround.report.training import preferences
 
 SHOWN_ROWS = 24
 SUMMARIES = {
@@ -174,6 +175,12 @@ def _checkpoint(source: Source) -> Iterator[str]:
                 said = "留出集损失 held-out loss" if name == "eval_loss" else "训练损失 loss"
                 ends = f"{formats.score(values[0])} → {formats.score(values[-1])}"
                 yield f"{stage}: {said} {ends}"
+    for found in preferences(log):
+        accuracy, margin = (formats.score(found[m][-1]) for m in ("accuracy", "margin"))
+        yield (
+            f"留出偏好 held-out preferences, {found['names'].zh} {found['names'].en}: {found['pairs']:.0f} 对 pairs, "
+            f"准确率 accuracy {accuracy}, 间隔 margin {margin}"
+        )
 
 
 def _agreement(source: Source) -> Iterator[str]:

@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from wardround import taxonomy
 from wardround.records import Record
 from wardround.report import svg
 from wardround.report.formats import Names, count, plain, score, size
 from wardround.report.reading import Source
-from wardround.report.shapes import LogRow
+from wardround.report.shapes import LogRow, ProbeRow
 
 POINTS = 160
+STRIP = "answers_over_time.jsonl"
 
 STAGES = {
     "pretrain": Names("预训练", "pretraining"),
     "sft": Names("指令微调", "instruction tuning (SFT)"),
+    "dpo": Names("偏好微调", "preference tuning (DPO)"),
+}
+LOSS = {"dpo": Names("DPO 损失", "DPO loss")}
+KINDS = {
+    "": Names("全部", "all"),
+    "review": Names("评审", "review verdicts"),
+    "edit": Names("医生修改", "doctor edits"),
 }
 PLAN = {
     "parameters": Names("参数量", "parameters"),
+    "trained_parameters": Names("其中训练", "of them trained"),
     "samples": Names("训练样本", "training samples"),
     "held_out_samples": Names("留出样本", "held-out samples"),
     "tokens": Names("每轮词元", "tokens an epoch"),
@@ -86,9 +96,38 @@ def checkpoint(source: Source, role: Names) -> dict[str, Any]:
         ],
         "truncated": sorted(truncated.items()) if isinstance(truncated, dict) else [],
         "charts": [_chart(c, role) for c in curves(log)],
+        "by_task": _by_task(log),
+        "preferences": preferences(log),
+        "probes": list(source.rows(STRIP, ProbeRow)) if source.has(STRIP) else [],
         "weights": _weights(source),
         "card": source.text("README.md") if source.has("README.md") else "",
     }
+
+
+def _by_task(log: Sequence[LogRow]) -> list[tuple[Names, float, float, float]]:
+    """(task, held-out loss at first, at best, at last) of the last stage that told losses by task."""
+    rows = [r for r in log if r.by_task]
+    rows = [r for r in rows if r.stage == rows[-1].stage]
+    known = {t.id: Names(t.zh, t.en) for t in taxonomy.tasks().values()}
+    known |= {"dialogue": Names("多轮对话", "dialogue")} | KINDS
+    out = []
+    for task in rows[-1].by_task if rows else ():
+        losses = [r.by_task[task] for r in rows if task in r.by_task]
+        out.append((known.get(task, Names(task)), losses[0], min(losses), losses[-1]))
+    return out
+
+
+def preferences(log: Sequence[LogRow]) -> list[dict[str, Any]]:
+    """Of all held-out preferences, then of each kind: how many, and what was measured at first and at last."""
+    found = [r.measures for r in log if {"accuracy", "margin", "pairs"} <= set(r.measures)]
+    return [
+        {
+            "names": KINDS.get(kind, Names(kind)), "pairs": pairs,
+            **{name: [m[name].get(kind) for m in (found[0], found[-1])]
+               for name in ("accuracy", "margin", "chosen", "rejected") if name in found[-1]},
+        }
+        for kind, pairs in (found[-1]["pairs"] if found else {}).items()
+    ]  # fmt: skip
 
 
 def _amount(value: Any) -> str:
@@ -122,7 +161,7 @@ def _chart(curve: Curve, role: Names) -> dict[str, Any]:
         "svg": svg.line_chart(
             lines,
             x=Names("步", "step"),
-            y=Names("交叉熵，纳特/词元", "cross-entropy, nats per token"),
+            y=LOSS.get(curve.stage, Names("交叉熵，纳特/词元", "cross-entropy, nats per token")),
             label=f"{role.zh} {names.zh}损失曲线 {names.en} loss: {ends}",
         ),
         "table": _table(curve),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,15 +34,23 @@ class Item(Record, frozen=True, kw_only=True):
 
 
 class Task(Item, frozen=True, kw_only=True):
-    """One clinical task. `category` in DoctorFLAN is `en`; `instruction` is the task's fixed instruction."""
+    """One clinical task. `category` in DoctorFLAN is `en`; `instruction` is the task's fixed instruction, and
+    `wordings` say the same in other words."""
 
     phase: str
     takes: Literal["case", "query"]
     instruction: str
+    wordings: tuple[str, ...] = ()
 
 
 class Specialty(Item, frozen=True, kw_only=True):
     """One specialty, with the department names sources use for it."""
+
+    aliases: tuple[str, ...] = ()
+
+
+class Label(Item, frozen=True, kw_only=True):
+    """One label of a picture, with the other names it goes by (beside id, zh and en)."""
 
     aliases: tuple[str, ...] = ()
 
@@ -58,9 +67,9 @@ LISTS: dict[str, type[Item]] = {
     "specialties": Specialty,
     "dimensions": Dimension,
     "rubric": Dimension,
-    "fundus_labels": Item,
-    "oct_labels": Item,
-    "cxr_faults": Item,
+    "fundus_labels": Label,
+    "oct_labels": Label,
+    "cxr_faults": Label,
     "report_errors": Item,
 }
 """Name of each list (its YAML file's stem) → the type of its items."""
@@ -104,6 +113,12 @@ def items(name: str) -> tuple[Item, ...]:
 def tasks() -> dict[str, Task]:
     """task_id → Task, in the order of the patient's way."""
     return {i.id: i for i in items("tasks") if isinstance(i, Task)}
+
+
+def instruction(task: Task, key: str) -> str:
+    """One of the task's instructions, the fixed one among them, chosen by the digest of `key`."""
+    offered = (task.instruction, *task.wordings)
+    return offered[int.from_bytes(sha256(key.encode()).digest()[:8]) % len(offered)]
 
 
 @cache

@@ -1,7 +1,9 @@
-"""Tuning: a dataset artifact in, a checkpoint artifact out, an ordinary Hugging Face directory.
+"""Tuning: dataset artifacts in, a checkpoint artifact out, an ordinary Hugging Face directory.
 
-`sft.tune` is full fine-tuning; `scratch.make_base` makes the tiny model of the offline demo from nothing.
-Both are scripts that read top to bottom over the same parts: `data` (chats → tokens and masks → batches),
-`loop` (the Trainer, held-out loss, log), `checkpoints` (what may be resumed from), `model_dir` (reading and
-writing a Hugging Face directory), `card`. Importing this package, `sft` or `scratch` loads no torch.
+`sft.tune` is supervised fine-tuning; `dpo.prefer` tunes on doctors' preferences (`preferences` reads them, `dpo_loss`
+is what it minimises); `scratch.make_base` makes the tiny model of the offline demo from nothing. All are scripts that read top to bottom over the same parts: `guard` (what is refused), `chats` and `mixture` (what is
+learned from), `data` and `packing` (chats → tokens and masks → batches), `adapters` (LoRA), `plan`, `course` and
+`loop` (the Trainer) with `watch`, `evaluation`, `telling` and `tracking` (what is seen of it), `checkpoints` (what may be
+resumed from), `model_dir` and `weights` (reading and writing Hugging Face directories), `card`. Importing this
+package, `sft`, `dpo` or `scratch` loads no torch.
 """

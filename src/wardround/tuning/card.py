@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wardround.artifact import InputRef, open_artifact, write_atomically
-from wardround.errors import ArtifactError
+from wardround.artifact import InputRef, write_atomically
+from wardround.models.loaded import checkpoint_of
 from wardround.taxonomy import tasks
-from wardround.tuning.data import DIALOGUE, Example
+from wardround.tuning.adapters import Kept, Lora
+from wardround.tuning.chats import DIALOGUE
+from wardround.tuning.data import Example
 from wardround.tuning.plan import Plan
 
 LIMITS = (
@@ -24,17 +27,38 @@ def inherited_labels(*inputs: Path) -> tuple[str, ...]:
     """The labels of the inputs that are artifacts, each once: what they had to say holds for what follows."""
     labels: list[str] = []
     for path in inputs:
-        try:
-            labels += open_artifact(path).manifest.labels
-        except ArtifactError:  # a plain Hugging Face directory carries none
-            continue
+        artifact = checkpoint_of(path)
+        if artifact is not None:  # a plain Hugging Face directory carries none
+            labels += artifact.manifest.labels
     return tuple(dict.fromkeys(labels))
+
+
+def made(lora: Lora | None, adapter: Kept) -> tuple[str, str]:
+    """How the weights came about, Chinese and English."""
+    if lora is None:
+        return "在下列数据集上全参数微调。", "Fully fine-tuned on the data below."
+    kept = "已并入权重", "merged into the weights"
+    if adapter == "apart":
+        kept = "单独存放，须与基础模型一起加载", "kept apart, to be loaded onto the base"
+    return (
+        f"在下列数据集上以 LoRA 微调（秩 {lora.rank}，alpha {lora.alpha:g}），适配器{kept[0]}。",
+        f"Fine-tuned with LoRA (rank {lora.rank}, alpha {lora.alpha:g}) on the data below; the adapter is {kept[1]}.",
+    )
+
+
+def base_licence(base: Path) -> str:
+    """What the base's own card states as its licence."""
+    card = base / "README.md"
+    text = card.read_text("utf-8", errors="replace") if card.is_file() else ""
+    front = text.split("---", 2)[1] if text.startswith("---") and text.count("---") > 1 else ""
+    found = re.search(r"^licen[sc]e:\s*(\S+)", front, re.MULTILINE)
+    return found[1].strip("\"'") if found else "unstated"
 
 
 def write(
     out: Path, *, title: str, made: Iterable[str], licences: Iterable[str],
     inputs: Iterable[InputRef], plan: Plan, rows: Sequence[Mapping[str, Any]],
-    labels: Iterable[str], examples: Sequence[Example],
+    labels: Iterable[str], examples: Sequence[Example], base: Path | None = None,
 ) -> None:  # fmt: skip
     """Write `README.md`, Chinese beside English, with the front matter Hugging Face tools read."""
     lines = [
@@ -44,7 +68,10 @@ def write(
     lines += [*made, "", "## 须知 Limits", "", *(f"- {x}" for x in (*labels, *LIMITS)), ""]
     lines += ["## 来历 Lineage", ""]
     lines += [f"- {r.role} ({r.kind}): `{r.digest}`" for r in inputs]
-    lines += [f"- 来源许可 Licences of the sources: {', '.join(sorted(set(licences)))}", ""]
+    lines += [f"- 来源许可 Licences of the sources: {', '.join(sorted(set(licences)))}"]
+    if base is not None:
+        lines.append(f"- 基础模型许可 Licence of the base: {base_licence(base)}")
+    lines.append("")
     lines += ["## 训练 Training", "", *_training(plan, rows), ""]
     lines += ["## 任务 Tasks", "", "| 任务 | Task | 样本 Samples |", "|---|---|---|"]
     lines += [*_task_rows(examples), ""]

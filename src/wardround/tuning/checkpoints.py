@@ -2,15 +2,19 @@
 
 A state is a folder `checkpoint-STEP` written by the Trainer, file by file, so a kill can leave one half
 written. After the save `mark` syncs its files to disk and writes `COMPLETE`, which lists them with their
-sizes. `newest` deletes every folder without a mark that fits and returns the latest of the rest.
+sizes. `newest` deletes every folder without a mark that fits and returns the latest of the rest. Beside them
+`best-STEP` holds the weights with the lowest held-out loss so far.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -75,3 +79,29 @@ def _remove(folder: Path) -> None:
     """The mark goes first: a kill while deleting must not leave a marked folder with files missing."""
     (folder / COMPLETE).unlink(missing_ok=True)
     shutil.rmtree(folder)
+
+
+def best_step(history: Sequence[Mapping[str, Any]]) -> int:
+    """The step with the lowest held-out loss in a Trainer's log, the earlier of equals; 0 without any."""
+    found = [(h["eval_loss"], int(h["step"])) for h in history if "eval_loss" in h]
+    return min(found)[1] if found else 0
+
+
+def best_folder(work: Path, step: int) -> Path:
+    """Where the weights after `step`, the best so far, are kept."""
+    return work / f"best-{step}"
+
+
+def drop_bests(work: Path) -> None:
+    """Delete best weights that no saved state counts as its best. Called after `mark`, never before: until then
+    the same command might go on from a state that still needs them."""
+    wanted = set()
+    for state in filter(_is_whole, _states(work)):
+        try:
+            history = json.loads((state / "trainer_state.json").read_bytes())  # it may hold NaN
+        except FileNotFoundError:
+            return
+        wanted.add(best_folder(work, best_step(history["log_history"])))
+    for folder in work.glob("best-*"):
+        if folder not in wanted:
+            shutil.rmtree(folder)

@@ -7,7 +7,7 @@ rendering of the whole turn adds, up to and with its last special token, the end
 are tokenised apart, exactly as they meet when serving. Turns of one dialogue share an example when the
 longer one starts with the shorter one's tokens, otherwise each becomes its own (templates that drop earlier
 thinking do this). A template for which the rendering doesn't grow, or where an answer can't be read back from
-the unmasked tokens, is refused.
+the unmasked tokens, is refused; where it's the tokenizer that can't write a character, that chat is set aside.
 
 Nothing is cut or left out silently: cut chats are counted by task, chats set aside become `Exclusion`s.
 """
@@ -19,33 +19,22 @@ import random
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from wardround.artifact import Artifact
-from wardround.errors import InputError, UsageError
+from wardround.errors import UsageError
 from wardround.metrics.overlap import normalise
-from wardround.records import Dialogue, Document, Exclusion, Message, Record, Sample, decode
+from wardround.records import Exclusion, Message, Record
+from wardround.tuning.chats import Chat
 
 IGNORED = -100
 """The label of a token without loss (PyTorch's `ignore_index`)."""
-DIALOGUE = "dialogue"
-"""What stands for the task of a multi-turn chat, which spans several."""
 PAD_TO = 32
 """Batch widths are multiples of this. On CPU in bf16 each new shape makes oneDNN compile and keep kernels: unrounded
 widths took 1.2 to 2.3 times the processor time and 2.7 times the memory on the demo model's shape."""
 _CHUNK = 512
-
-
-class Chat(Record, frozen=True, kw_only=True):
-    """One conversation to learn from: user and assistant turns, the last one the assistant's."""
-
-    id: str
-    task: str
-    document: str
-    messages: tuple[Message, ...]
 
 
 class Example(Record, frozen=True, kw_only=True):
@@ -79,76 +68,6 @@ class Encoded(Record, frozen=True, kw_only=True):
     ends: tuple[int, ...]
 
 
-def read_documents(dataset: Artifact) -> list[Document]:
-    """All documents of the dataset, both sides, in file order."""
-    path = dataset.file("documents.jsonl")
-    return [_row(line, Document, path, n) for n, line in _lines(path)]
-
-
-def read_samples(dataset: Artifact) -> list[Sample]:
-    """The training samples of `train.parquet`, in file order."""
-    import pyarrow.parquet as pq
-
-    path = dataset.file("train.parquet")
-    samples = []
-    for n, row in enumerate(pq.read_table(path).to_pylist(), start=1):
-        try:
-            samples.append(msgspec.convert(row, Sample))
-        except msgspec.ValidationError as e:
-            raise InputError(f"not a sample: {e}", path=path, row=n) from e
-    return samples
-
-
-def read_chats(dataset: Artifact) -> list[Chat]:
-    """Samples and training dialogues as chats. Raises `InputError` for one drawn from a test document."""
-    test = {d.id for d in read_documents(dataset) if d.split == "test"}
-    chats = [_sample_chat(s) for s in read_samples(dataset)]
-    if dataset.has("train_dialogues.jsonl"):
-        path = dataset.file("train_dialogues.jsonl")
-        chats += [_dialogue_chat(_row(line, Dialogue, path, n)) for n, line in _lines(path)]
-    for chat in chats:
-        if chat.document in test:
-            raise InputError(
-                f"training sample {chat.id} is made from test document {chat.document}",
-                path=dataset.path,
-                hint="build the dataset again; training on it would spoil every score",
-            )
-    if not chats:
-        raise InputError("holds no training samples", path=dataset.path)
-    return chats
-
-
-def _lines(path: Any) -> Iterable[tuple[int, bytes]]:
-    with open(path, "rb") as f:
-        yield from enumerate(f, start=1)
-
-
-def _row(line: bytes, kind: Any, path: Any, row: int) -> Any:
-    try:
-        return decode(line, kind)
-    except msgspec.DecodeError as e:
-        raise InputError(f"not a {kind.__name__}: {e}", path=path, row=row) from e
-
-
-def _sample_chat(sample: Sample) -> Chat:
-    messages = (
-        Message(role="user", content=sample.input),
-        Message(role="assistant", content=sample.output),
-    )
-    return Chat(id=sample.id, task=sample.task, document=sample.document, messages=messages)
-
-
-def _dialogue_chat(dialogue: Dialogue) -> Chat:
-    messages = []
-    for k, turn in enumerate(dialogue.turns):
-        # The first question normally carries the case already; one that doesn't is given it.
-        lacks_case = k == 0 and dialogue.context not in turn.question
-        head = f"{dialogue.context}\n\n" if lacks_case else ""
-        messages.append(Message(role="user", content=head + turn.question))
-        messages.append(Message(role="assistant", content=turn.reference))
-    return Chat(id=dialogue.id, task=DIALOGUE, document=dialogue.document, messages=tuple(messages))
-
-
 def held_out_documents(documents: Iterable[str], share: float) -> frozenset[str]:
     """About `share` of the documents, picked by the hash of their ids, so the pick needs no seed and a
     document keeps its side as others come and go. Empty for `share` 0 or fewer than two documents."""
@@ -176,9 +95,15 @@ def encode_chats(chats: Sequence[Chat], tokenizer: Any, *, max_tokens: int) -> E
         for chat in chats[start : start + _CHUNK]:
             if any(control.search(m.text) for m in chat.messages):
                 excluded.append(_aside(chat, "control_token", "its text holds a control token"))
+            elif any(m.role == "assistant" and not m.text.strip() for m in chat.messages):
+                excluded.append(_aside(chat, "empty_answer", "an answer is empty"))
             else:
                 chunk.append(chat)
         for chat, whole in zip(chunk, _encode(chunk, tokenizer, special), strict=True):
+            if whole is None:
+                why = "the base's tokenizer can't write one of its characters"
+                excluded.append(_aside(chat, "unwritable", why))
+                continue
             for example in whole:
                 ends.add(example.ids[-1])
                 kept = _cut(example, max_tokens)
@@ -192,6 +117,22 @@ def encode_chats(chats: Sequence[Chat], tokenizer: Any, *, max_tokens: int) -> E
         examples=tuple(examples), truncated=dict(truncated), excluded=tuple(excluded),
         ends=tuple(sorted(ends)),
     )  # fmt: skip
+
+
+def encode_all(
+    sources: Sequence[Sequence[Chat]], tokenizer: Any, *, max_tokens: int
+) -> tuple[Encoded, list[tuple[Example, ...]]]:
+    """`encode_chats` of several sources: of all together, and the examples of each."""
+    parts = [encode_chats(chats, tokenizer, max_tokens=max_tokens) for chats in sources]
+    truncated: Counter[str] = Counter()
+    for part in parts:
+        truncated.update(part.truncated)
+    whole = Encoded(
+        examples=tuple(e for part in parts for e in part.examples), truncated=dict(truncated),
+        excluded=tuple(x for part in parts for x in part.excluded),
+        ends=tuple(sorted({end for part in parts for end in part.ends})),
+    )  # fmt: skip
+    return whole, [part.examples for part in parts]
 
 
 def check_truncation(encoded: Encoded, *, max_share: float, max_tokens: int) -> None:
@@ -223,8 +164,11 @@ def _special_ids(tokenizer: Any) -> set[int]:
     return added | set(tokenizer.all_special_ids)
 
 
-def _encode(chats: Sequence[Chat], tokenizer: Any, special: frozenset[int]) -> list[list[Example]]:
-    """Each chat's examples, uncut. All texts of the call go through the tokenizer at once."""
+def _encode(
+    chats: Sequence[Chat], tokenizer: Any, special: frozenset[int]
+) -> list[list[Example] | None]:
+    """Each chat's examples, uncut; None where the tokenizer loses a character of an answer. All texts of the call
+    go through the tokenizer at once."""
     turns: list[tuple[int, str]] = []
     texts: list[str] = []
     for n, chat in enumerate(chats):
@@ -241,12 +185,24 @@ def _encode(chats: Sequence[Chat], tokenizer: Any, special: frozenset[int]) -> l
         _end_of_turn(t, special, chats[n]) for (n, _), t in zip(turns, ids[1::2], strict=True)
     ]
     back = tokenizer.batch_decode([t[:-1] for t in targets])
-    found: list[list[Example]] = [[] for _ in chats]
+    found: list[list[Example] | None] = [[] for _ in chats]
     for (n, text), prompt_ids, target, said in zip(turns, ids[::2], targets, back, strict=True):
+        mine = found[n]
         if normalise(text) not in normalise(said):
-            raise _cannot_mask("an answer can't be read back from the unmasked tokens", chats[n])
-        _add(found[n], chats[n], prompt_ids, target)
+            if _writes(tokenizer, text):
+                raise _cannot_mask(
+                    "an answer can't be read back from the unmasked tokens", chats[n]
+                )
+            found[n] = None
+        elif mine is not None:
+            _add(mine, chats[n], prompt_ids, target)
     return found
+
+
+def _writes(tokenizer: Any, text: str) -> bool:
+    """Whether the tokenizer alone, without any template, gives the text back."""
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return normalise(text) in normalise(tokenizer.decode(ids))
 
 
 def _render(tokenizer: Any, messages: Sequence[Message], *, open_turn: bool) -> str:
@@ -299,25 +255,28 @@ def _cut(example: Example, max_tokens: int) -> Example:
 
 
 def batches(
-    examples: Sequence[Example], *, batch_tokens: int, epochs: int, seed: int, group: int = 32
-) -> list[tuple[int, ...]]:
-    """The whole training order, batch by batch, as indices into `examples`; every epoch shows each once.
+    examples: Sequence[Example], *, batch_tokens: int, epochs: int, seed: int, group: int = 32,
+    shown: Callable[[int], list[int]] | None = None, packed: bool = False,
+) -> list[tuple[int, ...]]:  # fmt: skip
+    """The whole training order, batch by batch, as indices into `examples`; every epoch shows each once, or what
+    `shown` says of that epoch.
 
     A batch holds as many examples as fit in `batch_tokens` once padded (at least one). To keep
     padding small, examples are shuffled, sorted by length within pools of `group` batches' worth, packed, and
-    the batches shuffled. The order is a function of its arguments alone: that is what makes resuming exact.
+    the batches shuffled. With `packed` a batch is one row without padding, so only its sum counts. The order is a
+    function of its arguments alone: that is what makes resuming exact.
     """
     mean = max(1, sum(len(e.ids) for e in examples) // max(1, len(examples)))
     pool = max(1, group * batch_tokens // mean)
     order: list[tuple[int, ...]] = []
     for epoch in range(epochs):
         rng = random.Random(f"{seed}/{epoch}")
-        indices = list(range(len(examples)))
+        indices = shown(epoch) if shown else list(range(len(examples)))
         rng.shuffle(indices)
         epoch_batches: list[tuple[int, ...]] = []
         for start in range(0, len(indices), pool):
             near = sorted(indices[start : start + pool], key=lambda i: len(examples[i].ids))
-            epoch_batches += _pack(near, examples, batch_tokens)
+            epoch_batches += (_fill if packed else _pack)(near, examples, batch_tokens)
         rng.shuffle(epoch_batches)
         order += epoch_batches
     return order
@@ -336,6 +295,25 @@ def _pack(
     if current:
         packed.append(tuple(current))
     return packed
+
+
+def _fill(
+    indices: Sequence[int], examples: Sequence[Example], batch_tokens: int
+) -> list[tuple[int, ...]]:
+    """Best fit, longest first: each goes into the fullest row that still has room."""
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for i in reversed(indices):
+        size = len(examples[i].ids)
+        fits = [r for r in range(len(rows)) if room[r] >= size]
+        if fits:
+            best = min(fits, key=lambda r: room[r])
+            rows[best].append(i)
+            room[best] -= size
+        else:
+            rows.append([i])
+            room.append(batch_tokens - size)
+    return [tuple(r) for r in rows]
 
 
 def width(lengths: Iterable[int]) -> int:

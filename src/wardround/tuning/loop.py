@@ -6,97 +6,159 @@ same command after a kill continues from the latest whole one and ends with the 
 one CPU with one number of threads. States are saved only after steps whose loss was logged, so the log
 continues unchanged too. How often is a matter of time, and has no influence on the result.
 
+Of several processes, number r of w has the batches r, r + w, …: a step then takes the very batches it would take in one
+process that accumulates w times as many, and the loss of each token weighs the same. Where the order doesn't divide,
+what is missing at its end are batches without loss.
+
 This module imports the tuning stack at its top: import it inside functions, after `stack.require()`.
 """
 
 from __future__ import annotations
 
 import math
-import sys
-import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from safetensors import SafetensorError
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from wardround.errors import WardroundError
-from wardround.progress import Progress
 from wardround.records import Record
-from wardround.tuning import checkpoints
-from wardround.tuning.data import Example, collate
-
-_TIMED_STEPS = 10
-
-
-class Settings(Record, frozen=True, kw_only=True):
-    """How to train. `log_steps` and `eval_steps` count optimiser steps; `accumulate` batches make one step."""
-
-    stage: str
-    learning_rate: float
-    warmup: float
-    weight_decay: float
-    clip: float
-    accumulate: int
-    log_steps: int
-    eval_steps: int
-    seed: int
-    bf16: bool
-    save_seconds: float
+from wardround.tuning import checkpoints, packing, processes, sharded, tracking
+from wardround.tuning.course import Course, Settings
+from wardround.tuning.data import IGNORED, Example, collate
+from wardround.tuning.telling import Teller
+from wardround.tuning.watch import Watch, log_rows, strip_rows
 
 
-class Course(Record, frozen=True, kw_only=True):
-    """What to train on: `order` holds indices into `examples`, batch by batch; `held_out` likewise one pass."""
+class Fitted(Record, frozen=True, kw_only=True):
+    """What came of it: rows of the training log and of the sample answers, the last step, the step with the lowest
+    held-out loss (0 where none was taken), and the folder of its weights where they aren't the last."""
 
-    examples: Sequence[Example]
-    order: Sequence[tuple[int, ...]]
-    held_out_examples: Sequence[Example]
-    held_out: Sequence[tuple[int, ...]]
-    epochs: int
-    pad: int
+    rows: tuple[dict[str, Any], ...]
+    answers: tuple[dict[str, Any], ...]
+    step: int
+    best_step: int
+    best: Path | None
 
 
 class _Batches:
-    """The order as a map-style dataset whose item n is batch n."""
+    """The order as a map-style dataset: item n is batch n, and whether it only fills up the last step."""
 
     def __init__(self, course: Course) -> None:
         self._course = course
 
     def __len__(self) -> int:
-        return len(self._course.order)
+        return math.ceil(len(self._course.order) / processes.count()) * processes.count()
 
-    def __getitem__(self, n: int) -> list[Example]:
-        return [self._course.examples[i] for i in self._course.order[n]]
+    def __getitem__(self, n: int) -> tuple[list[Example], bool]:
+        filler = n >= len(self._course.order)
+        batch = self._course.order[0 if filler else n]
+        return [self._course.examples[i] for i in batch], filler
 
 
-def fit(
-    model: Any, course: Course, settings: Settings, work: Path
-) -> tuple[dict[str, float | int | str], ...]:
-    """Train `model` in place; returns the rows of the training log. `work` keeps the states to resume from.
+class _Trainer(Trainer):  # type: ignore[misc]
+    """The Trainer, with each batch's own loss kept until the next log, so that a bad one can be named."""
 
-    Raises `WardroundError` when the loss is no longer a number.
+    watch: Watch
+    course: Course
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, **more: Any
+    ) -> Any:
+        """The objective's loss, or as the Trainer's."""
+        if self.course.objective:
+            weight = 0.0 if inputs.pop("filler") else self._weight()
+            loss = self.course.objective.loss(model, inputs) * weight
+            self.watch.losses.append(loss.detach())
+            return loss
+        found = super().compute_loss(model, inputs, return_outputs=return_outputs, **more)
+        self.watch.losses.append((found[0] if return_outputs else found).detach())
+        return found
+
+    def _weight(self) -> float:
+        """What a batch's mean loss weighs: 1, but more in a last step that is filled up, since the Trainer divides by
+        all its batches."""
+        places = self.current_gradient_accumulation_steps * processes.count()
+        whole = self.args.gradient_accumulation_steps * processes.count()
+        left = len(self.course.order) - whole * self.state.global_step
+        return float(places / min(whole, left))
+
+
+def fit(model: Any, course: Course, settings: Settings, work: Path) -> Fitted:
+    """Train `model` in place. `work` keeps the states to resume from.
+
+    Raises `WardroundError` when the loss is no longer a number, naming step and samples, and when a state can't be
+    written; the states before it stay whole. Of several processes the first one has the trained `model` at the end.
     """
-    resume = checkpoints.newest(work)
+    with processes.lockstep():
+        return _fit(model, course, settings, work)
+
+
+def _fit(model: Any, course: Course, settings: Settings, work: Path) -> Fitted:
+    resume = processes.told(checkpoints.newest(work) if processes.leads() else None)
     steps = steps_of(len(course.order), settings.accumulate)
-    arguments = _arguments(settings, steps, work)
-    with Progress(settings.stage, steps) as progress:
-        watch = _Watch(course, settings, progress)
-        trainer = Trainer(
+    arguments = _arguments(settings, steps, work, experts=_has_experts(model))
+    teller = Teller(settings.stage, machine=settings.machine)
+    with teller.counting(steps) as progress:
+        watch = Watch(course, settings, teller, progress)
+        trainer = _Trainer(
             model=model, args=arguments, train_dataset=_Batches(course), callbacks=[watch],
-            data_collator=lambda one: collate(one[0], pad=course.pad),
+            data_collator=lambda one: _gather(course, *one[0]),
         )  # fmt: skip
+        trainer.course = course
+        if (
+            course.objective
+        ):  # its loss is a mean: the Trainer has to divide it by the batches of a step
+            trainer.model_accepts_loss_kwargs = False
         trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    return _log_rows(trainer.state.log_history, course, settings)
+        trainer.watch, watch.trainer = watch, trainer
+        if settings.trackers and settings.metrics and processes.leads():
+            for tracker in tracking.callbacks(settings.trackers, settings.metrics.parent / "runs"):
+                trainer.add_callback(tracker)
+        try:
+            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        except (OSError, SafetensorError, RuntimeError) as e:
+            if not watch.saving or processes.lost(e):
+                raise
+            raise _not_saved(e, trainer.state.global_step, work) from e
+    sharded.gather(trainer, model)
+    history = trainer.state.log_history
+    last, best = int(trainer.state.global_step), checkpoints.best_step(history)
+    folder = checkpoints.best_folder(work, best)
+    return Fitted(
+        rows=log_rows(history, course, settings),
+        answers=strip_rows(history, course, settings.stage),
+        step=last, best_step=best,
+        best=folder if settings.keep_best and 0 < best < last else None,
+    )  # fmt: skip
+
+
+def _gather(course: Course, batch: list[Example], filler: bool) -> Any:
+    if course.objective:
+        return {**course.objective.gather(batch), "filler": torch.tensor(filler)}
+    tensors = (packing.collate if course.packed else collate)(batch, pad=course.pad)
+    if filler:
+        tensors["labels"].fill_(IGNORED)
+    return tensors
+
+
+def _not_saved(cause: Exception, step: int, work: Path) -> WardroundError:
+    before = checkpoints.step_of(checkpoints.newest(work))
+    kept = f"the state of step {before} is whole" if before else "no state was saved before it"
+    return WardroundError(
+        f"{work}: the state of step {step} can't be written ({' '.join(str(cause).split())[:200]}); {kept}",
+        hint="free some space, then run the same command again: it goes on from there",
+    )
 
 
 def steps_of(batch_count: int, accumulate: int) -> int:
-    """Optimiser steps in `batch_count` batches."""
-    return math.ceil(batch_count / accumulate)
+    """Optimiser steps in `batch_count` batches, `accumulate` of every process making one."""
+    return math.ceil(batch_count / (accumulate * processes.count()))
 
 
-def _arguments(settings: Settings, steps: int, work: Path) -> Any:
+def _arguments(settings: Settings, steps: int, work: Path, *, experts: bool) -> Any:
     cpu = not torch.cuda.is_available()
     arguments = TrainingArguments(
         output_dir=str(work),
@@ -111,6 +173,8 @@ def _arguments(settings: Settings, steps: int, work: Path) -> Any:
         bf16=settings.bf16,
         use_cpu=cpu,
         full_determinism=not cpu,
+        activation_checkpointing=settings.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
         seed=settings.seed,
         train_sampling_strategy="sequential",
         remove_unused_columns=False,
@@ -121,119 +185,16 @@ def _arguments(settings: Settings, steps: int, work: Path) -> Any:
         eval_strategy="no",
         report_to=[],
         disable_tqdm=True,
+        ddp_timeout=processes.PATIENCE_S,
+        ddp_find_unused_parameters=experts,  # a batch may leave some of them out
     )
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # else the Trainer splits each batch over all GPUs with DataParallel
     return arguments
 
 
-class _Watch(TrainerCallback):  # type: ignore[misc]
-    """Progress, held-out loss, and when to save."""
-
-    def __init__(self, course: Course, settings: Settings, progress: Progress) -> None:
-        self._course = course
-        self._settings = settings
-        self._progress = progress
-        self._tokens = _tokens_by_step(course, settings.accumulate)
-        self._note = ""
-        self._first = 0
-        self._started = self._saved = time.monotonic()
-        self._save_cost = 0.0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._first = state.global_step
-        self._started = self._saved = time.monotonic()
-        if self._first:
-            self._progress.advance(self._first, f"continues after step {self._first}")
-
-    def on_step_end(self, args: Any, state: Any, control: Any, *, model: Any, **_: Any) -> None:
-        step = state.global_step
-        self._progress.advance(1, self._note)
-        control.should_log |= step == state.max_steps
-        if step - self._first == _TIMED_STEPS:
-            self._estimate(step)
-        if self._course.held_out and (
-            step % self._settings.eval_steps == 0 or step == state.max_steps
-        ):
-            loss = held_out_loss(model, self._course)
-            state.log_history.append({"eval_loss": loss, "step": step})
-            self._note = f"held-out loss {loss:.3f}"
-        # Saving may take at most a twentieth of the time, whatever the size of the model; unless 0 was asked.
-        every = self._settings.save_seconds
-        wait = max(every, 20 * self._save_cost) if every else 0.0
-        if step % self._settings.log_steps == 0 and time.monotonic() - self._saved >= wait:
-            self._saved = time.monotonic()
-            control.should_save = True
-
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any
-    ) -> None:
-        if "loss" not in logs:
-            return
-        if not math.isfinite(logs["loss"]):
-            raise WardroundError(
-                f"{self._settings.stage}: the loss is {logs['loss']} at step {state.global_step}",
-                hint="lower --learning-rate; write to another --out",
-            )
-        self._note = f"loss {logs['loss']:.3f}"
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        checkpoints.mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-        now = time.monotonic()
-        self._save_cost, self._saved = now - self._saved, now
-
-    def _estimate(self, step: int) -> None:
-        spent = time.monotonic() - self._started
-        before = self._tokens[self._first - 1] if self._first else 0
-        rate = (self._tokens[step - 1] - before) / spent
-        left = (self._tokens[-1] - self._tokens[step - 1]) / rate
-        print(
-            f"{self._settings.stage}: {rate:,.0f} tokens/s, about {left:.0f} s to go",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
-
-
-def _tokens_by_step(course: Course, accumulate: int) -> list[int]:
-    """Tokens seen after each step, padding not counted."""
-    totals, seen = [], 0
-    for start in range(0, len(course.order), accumulate):
-        for batch in course.order[start : start + accumulate]:
-            seen += sum(len(course.examples[i].ids) for i in batch)
-        totals.append(seen)
-    return totals
-
-
-@torch.no_grad()  # type: ignore[untyped-decorator]
-def held_out_loss(model: Any, course: Course) -> float:
-    """Mean loss per supervised token over the held-out examples, in nats."""
-    model.eval()
-    total, tokens = 0.0, 0
-    for batch in course.held_out:
-        examples = [course.held_out_examples[i] for i in batch]
-        tensors = {k: v.to(model.device) for k, v in collate(examples, pad=course.pad).items()}
-        count = sum(e.supervised for e in examples)
-        total += float(model(**tensors).loss) * count
-        tokens += count
-    model.train()
-    return total / tokens
-
-
-def _log_rows(
-    history: Sequence[Mapping[str, Any]], course: Course, settings: Settings
-) -> tuple[dict[str, float | int | str], ...]:
-    tokens = _tokens_by_step(course, settings.accumulate)
-    rows: list[dict[str, float | int | str]] = []
-    for entry in sorted(history, key=lambda e: (e["step"], "eval_loss" in e)):
-        step = int(entry["step"])
-        if "eval_loss" in entry:
-            rows.append(
-                {"stage": settings.stage, "step": step, "eval_loss": round(entry["eval_loss"], 6)}
-            )
-        elif "loss" in entry:
-            rows.append({
-                "stage": settings.stage, "step": step,
-                "epoch": round(step / len(tokens) * course.epochs, 4),
-                "loss": round(entry["loss"], 6), "lr": entry["learning_rate"],
-                "tokens": tokens[step - 1],
-            })  # fmt: skip
-    return tuple(rows)
+def _has_experts(model: Any) -> bool:
+    config = model.config.get_text_config()
+    return any(
+        getattr(config, n, None) for n in ("num_experts", "num_local_experts", "n_routed_experts")
+    )

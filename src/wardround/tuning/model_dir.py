@@ -18,6 +18,11 @@ def check_base(base: Path) -> None:
     hint = "name a directory with config.json, weights and tokenizer, or scratch:tiny"
     if not base.is_dir():
         raise UsageError(f"{base}: no such model directory", hint=hint)
+    if (base / "adapter_config.json").is_file():
+        raise UsageError(
+            f"{base}: an adapter, not a whole model",
+            hint="name its base, or tune it again with --adapter merged and name that",
+        )
     if not (base / "config.json").is_file():
         raise UsageError(f"{base}: not a Hugging Face model directory (no config.json)", hint=hint)
     if not any(base.glob("*.safetensors")) and not any(base.glob("pytorch_model*.bin")):
@@ -29,26 +34,75 @@ def load_tokenizer(base: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as e:
-        raise UsageError(f"{base}: its tokenizer can't be loaded: {e}") from e
+        found = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, AttributeError, ImportError) as e:
+        raise UsageError(
+            f"{base}: its tokenizer can't be loaded: {e}",
+            hint="put tokenizer.json and tokenizer_config.json beside the weights",
+        ) from e
+    if not found.chat_template:
+        raise UsageError(
+            f"{base}: its chat template can't be used: there is none",
+            hint="name an instruction-tuned base, or put its chat_template.jinja beside the weights",
+        )
+    return found
 
 
-def load_model(base: Path) -> tuple[Any, Any]:
-    """The base's causal language model in float32 for training, and the dtype it was stored in."""
+def load_model(
+    base: Path, *, frozen: bool = False, attention: str | None = None
+) -> tuple[Any, Any]:
+    """The base's causal language model for training, and the dtype it was stored in. It comes in float32, which
+    training needs; `frozen` weights on a GPU stay as stored. `attention` names transformers' implementation."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM
 
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        stored = AutoConfig.from_pretrained(base, **local).dtype or torch.float32
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, **local)
-    except (OSError, ValueError, KeyError) as e:
+        config = AutoConfig.from_pretrained(base, **local)
+        _causal(base, config)
+        stored = config.dtype or torch.float32
+        dtype = stored if frozen and torch.cuda.is_available() else torch.float32
+        if attention:
+            local["attn_implementation"] = attention
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, **local)
+    except (OSError, ValueError, KeyError, SafetensorError) as e:
         raise UsageError(
             f"{base}: can't be loaded as a causal language model: {e}",
             hint="check that the directory is whole and its architecture is a text model's",
         ) from e
     return model, stored
+
+
+def _causal(base: Path, config: Any) -> None:
+    """Raise `UsageError` for an architecture that says of itself it isn't a causal language model."""
+    names = config.architectures or []
+    if names and not any(
+        ("CausalLM" in n) or ("LMHead" in n) or ("Conditional" in n) for n in names
+    ):
+        raise UsageError(
+            f"{base}: a {', '.join(names)}, not a causal language model",
+            hint="name a chat model: one whose architecture ends in ForCausalLM",
+        )
+
+
+def check_vocabulary(model: Any, tokenizer: Any, base: Path) -> None:
+    """Raise `UsageError` when the tokenizer has tokens the model has no embedding for."""
+    most = int(model.get_input_embeddings().num_embeddings)
+    if len(tokenizer) > most:
+        raise UsageError(
+            f"{base}: its tokenizer has {len(tokenizer)} tokens, its model {most}",
+            hint="weights and tokenizer are not of the same model; fetch the directory anew",
+        )
+
+
+def restore(model: Any, folder: Path) -> Any:
+    """A model of the kind of `model` with the weights of a saved training state's `folder`."""
+    import torch
+
+    found = type(model).from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    found.generation_config = model.generation_config
+    return found
 
 
 def stop_at(model: Any, tokens: set[int]) -> None:
@@ -63,6 +117,7 @@ def save(model: Any, tokenizer: Any, out: Path, *, dtype: Any) -> None:
     """Write weights, configuration, tokenizer and template into `out`; no path or date gets in."""
     model.to(dtype)
     model.config.use_cache = True
+    out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     for path in (out / "config.json", out / GENERATION, out / "tokenizer_config.json"):

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import sys
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from wardround.records import Record
 from wardround.tuning.data import Encoded, Example, width
+from wardround.tuning.telling import Teller
 
 _LIBRARIES_MB = 450
 
 
 class Plan(Record, frozen=True, kw_only=True):
-    """The content of `plan.json`. Token counts are of one epoch; `padded_tokens` is what is computed on.
+    """The content of `plan.json`. Token counts are of one epoch (their mean where epochs differ); `padded_tokens` is
+    what is computed on. `tasks` counts the samples, `sources` the samples an epoch shows of each set.
 
-    `memory_mb` is an estimate: weights, gradients and Adam's two moments in fp32; for the largest batch 144
-    bytes a token, layer and hidden unit and 16 bytes a logit; the libraries themselves. The byte counts were
+    `memory_mb` is an estimate: weights in fp32, and for each trained one its gradient and Adam's two moments; for the
+    largest batch 144 bytes a token, layer and hidden unit (18 when activations are computed again) and 16 bytes a logit;
+    the libraries themselves. The byte counts were
     fitted to peaks of Qwen3-shaped models on CPU, fp32 and bf16 alike (within 10 % from 4 × 256 on).
     """
 
@@ -32,22 +38,28 @@ class Plan(Record, frozen=True, kw_only=True):
     truncated: dict[str, int]
     excluded: int
     parameters: int
+    trained_parameters: int
     memory_mb: int
+    tasks: dict[str, int]
+    sources: dict[str, int] = {}
 
 
 def make_plan(
     model: Any, encoded: Encoded, order: list[tuple[int, ...]], *, stage: str, held_out: int,
-    epochs: int, steps: int, batch_tokens: int, max_tokens: int,
+    epochs: int, steps: int, batch_tokens: int, max_tokens: int, packed: bool = False,
+    checkpointing: bool = False, tasks: Iterable[str] = (),
+    sources: dict[str, int] | None = None,
 ) -> Plan:  # fmt: skip
     """The plan of training `model` on `encoded.examples` in `order`."""
     examples = encoded.examples
-    padded = [len(b) * width(len(examples[i].ids) for i in b) for b in order]
+    lengths = [[len(examples[i].ids) for i in b] for b in order]
+    padded = [width([sum(b)]) if packed else len(b) * width(b) for b in lengths]
     return Plan(
         stage=stage,
         samples=len(examples),
         held_out_samples=held_out,
-        tokens=sum(len(e.ids) for e in examples),
-        supervised_tokens=sum(e.supervised for e in examples),
+        tokens=sum(map(sum, lengths)) // epochs,
+        supervised_tokens=sum(examples[i].supervised for b in order for i in b) // epochs,
         padded_tokens=sum(padded) // epochs,
         epochs=epochs,
         steps=steps,
@@ -56,32 +68,46 @@ def make_plan(
         truncated=encoded.truncated,
         excluded=len(encoded.excluded),
         parameters=sum(p.numel() for p in model.parameters()),
-        memory_mb=_memory_mb(model, max(padded)),
+        trained_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        memory_mb=_memory_mb(model, max(padded), 18 if checkpointing else 144),
+        tasks=dict.fromkeys(sorted(tasks), 0)
+        | dict(sorted(Counter(e.task for e in examples if e.task).items())),
+        sources=sources or {},
     )
 
 
-def _memory_mb(model: Any, tokens: int) -> int:
+def _memory_mb(model: Any, tokens: int, per_unit: int) -> int:
     parameters = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     config = model.config.get_text_config()
-    activations = tokens * config.num_hidden_layers * config.hidden_size * 144
+    activations = tokens * config.num_hidden_layers * config.hidden_size * per_unit
     logits = tokens * config.vocab_size * 16
-    return int(_LIBRARIES_MB + (16 * parameters + activations + logits) // 2**20)
+    weights = 4 * parameters + 12 * trained
+    return int(_LIBRARIES_MB + (weights + activations + logits) // 2**20)
 
 
-def show(plan: Plan) -> None:
-    """Print the plan on stderr."""
+def show(plan: Plan, *, machine: bool = False) -> None:
+    """Say the plan on stderr."""
     lines = [
-        f"{plan.stage}: {plan.samples:,} samples (+ {plan.held_out_samples:,} held out), "
+        f"{plan.samples:,} samples (+ {plan.held_out_samples:,} held out), "
         f"{plan.tokens:,} tokens an epoch, {plan.supervised_tokens:,} of them learned from",
-        f"{plan.stage}: {plan.epochs} epochs = {plan.steps:,} steps of up to {plan.batch_tokens:,} tokens; "
+        f"{plan.epochs} epochs = {plan.steps:,} steps of up to {plan.batch_tokens:,} tokens; "
         f"{plan.parameters / 1e6:.1f} M parameters; about {plan.memory_mb:,} MB of memory",
     ]
+    if plan.trained_parameters != plan.parameters:
+        lines.append(f"{plan.trained_parameters / 1e6:.2f} M of the parameters are trained")
+    if len(plan.sources) > 1:
+        shares = ", ".join(f"{name} {n:,}" for name, n in plan.sources.items())
+        lines.append(f"samples an epoch: {shares}")
+    empty = [task for task, n in plan.tasks.items() if not n]
+    if empty:
+        lines.append(f"no sample left to learn from: {', '.join(empty)}")
     if plan.truncated:
         by_task = ", ".join(f"{task} {n}" for task, n in sorted(plan.truncated.items()))
-        lines.append(f"{plan.stage}: cut at {plan.max_tokens} tokens: {by_task}")
+        lines.append(f"cut at {plan.max_tokens} tokens: {by_task}")
     if plan.excluded:
-        lines.append(f"{plan.stage}: {plan.excluded} chats set aside, see excluded.jsonl")
-    print("\n".join(lines), file=sys.stderr, flush=True)
+        lines.append(f"{plan.excluded} chats set aside, see excluded.jsonl")
+    Teller(plan.stage, machine=machine).say("plan", *lines, plan=msgspec.to_builtins(plan))
 
 
 def split(

@@ -14,19 +14,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from wardround.artifact import Artifact, begin, open_artifact, ref
+from wardround.artifact import Artifact, open_artifact, ref
 from wardround.errors import InputError
 from wardround.records import Document, Record
-from wardround.tuning import card, stack
-from wardround.tuning.data import (
-    Chat,
-    Encoded,
-    Example,
-    batches,
-    held_out_documents,
-    read_chats,
-    read_documents,
-)  # fmt: skip
+from wardround.tuning import card, processes, stack, tracking
+from wardround.tuning.chats import Chat, read_chats, read_documents
+from wardround.tuning.course import Course, Settings
+from wardround.tuning.data import Encoded, Example, batches, held_out_documents
 from wardround.tuning.plan import make_plan, show
 
 TEXT_END = "<|endoftext|>"
@@ -65,6 +59,7 @@ class ScratchOptions(Record, frozen=True, kw_only=True):
     precision: stack.Precision = "auto"
     threads: int | None = 1
     save_seconds: float = 20.0
+    machine: bool = False
 
 
 PRESETS = {
@@ -75,6 +70,7 @@ PRESETS = {
 }  # fmt: skip
 
 
+@processes.together
 def make_base(dataset: Path, out: Path, options: ScratchOptions | None = None) -> Artifact:
     """Make the base checkpoint artifact `out` from the training side of `dataset`."""
     options = options or ScratchOptions()
@@ -84,7 +80,7 @@ def make_base(dataset: Path, out: Path, options: ScratchOptions | None = None) -
     here = stack.set_up(options.precision, options.threads)
     inputs = [ref(dataset, "dataset", seen_from=out)]
     config = stack.settings_of("pretrain", options, here)
-    with begin(out, kind="checkpoint", config=config, inputs=inputs) as ws:
+    with processes.begin(out, kind="checkpoint", config=config, inputs=inputs) as ws:
         if ws.done:
             return open_artifact(out)
 
@@ -115,39 +111,43 @@ def make_base(dataset: Path, out: Path, options: ScratchOptions | None = None) -
             epochs=options.epochs, steps=loop.steps_of(len(order), 1),
             batch_tokens=options.batch_tokens, max_tokens=options.block_tokens,
         )  # fmt: skip
-        show(plan)
+        show(plan, machine=options.machine)
         ws.write_json("plan.json", plan)
 
         # Train.
-        rows = loop.fit(
+        fitted = loop.fit(
             model,
-            loop.Course(
+            Course(
                 examples=examples, order=order, held_out_examples=kept_out,
                 held_out=batches(
                     kept_out, batch_tokens=options.batch_tokens, epochs=1, seed=options.seed
                 ),
                 epochs=options.epochs, pad=tokenizer.pad_token_id,
             ),
-            loop.Settings(
+            Settings(
                 stage="pretrain", learning_rate=options.learning_rate, warmup=options.warmup,
                 weight_decay=options.weight_decay, clip=options.clip, accumulate=1,
                 log_steps=options.log_steps,
                 eval_steps=math.ceil(plan.steps / options.evaluations), seed=options.seed,
                 bf16=here.precision == "bf16", save_seconds=options.save_seconds,
+                metrics=ws.volatile(tracking.METRICS), machine=options.machine,
             ),
             ws.work(),
         )  # fmt: skip
 
+        if isinstance(ws, processes.Beside):
+            return ws.sealed()
+
         # Write and seal.
         model_dir.save(model, tokenizer, ws.path, dtype=model.dtype)
-        ws.write_jsonl("training_log.jsonl", rows)
+        ws.write_jsonl("training_log.jsonl", fitted.rows)
         labels = tuple(dict.fromkeys((LABEL, *card.inherited_labels(dataset))))
         card.write(
             ws.path, title="Wardround 从零基座 from-scratch base",
             made=["词表、结构与权重均由下列数据集的训练侧文本从零得到。",
                   "Vocabulary and weights come from the training side of the dataset below alone."],
             licences=(d.provenance.licence for d in documents), inputs=inputs, plan=plan,
-            rows=rows, labels=labels, examples=(),
+            rows=fitted.rows, labels=labels, examples=(),
         )  # fmt: skip
         return ws.seal(
             counts={

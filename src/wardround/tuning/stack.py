@@ -1,7 +1,7 @@
 """The tuning stack (torch, transformers): whether it is there, and how it is set up before any work.
 
 Everything here that changes a result ends up in the artifact's configuration: library versions, device,
-numeric precision, number of threads. A run therefore never resumes under another stack unnoticed.
+numeric precision, number of threads, and of processes where there are several. A run therefore never resumes under another stack unnoticed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import msgspec
 
 from wardround.errors import UsageError
 from wardround.records import Record
+from wardround.tuning import processes
 
 Precision = Literal["auto", "fp32", "bf16"]
+WITHOUT_INFLUENCE = {"save_seconds", "track", "held_out", "accept_unchecked", "machine"}
 NEEDED = ("torch", "transformers", "accelerate", "tokenizers", "safetensors")
 
 
@@ -77,4 +79,4 @@ def settings_of(step: str, options: Record, here: Stack, *more: Record) -> dict[
     config: dict[str, Any] = {"step": step}
     for part in (options, *more, here):
         config |= msgspec.structs.asdict(part)
-    return {k: v for k, v in config.items() if k != "save_seconds"}
+    return {k: v for k, v in config.items() if k not in WITHOUT_INFLUENCE} | processes.settings()

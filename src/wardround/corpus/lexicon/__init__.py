@@ -1,0 +1,117 @@
+"""Word lists for telling medical facts from wording: drugs, diseases, routes, sides and the rest.
+
+Every list was written for this project from general knowledge; none is copied from a dictionary. They need not
+be complete: the guard built on them (`corpus.facts`) also judges names it does not know by how two texts differ.
+A user's own lists add to them by kind, one name a line, other names for the same thing behind a tab.
+
+All lists are compiled into one Aho-Corasick automaton, which takes the longest match at each place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from wardround.errors import UsageError
+
+FACT_KINDS = ("drug", "disease", "symptom", "route", "frequency", "side", "sex")
+"""Kinds whose words are facts. A user's lists are of one of these."""
+
+_FILES = (
+    # The first list to name a word decides its kind.
+    ("alias", "aliases.txt"), ("drug", "drugs.txt"), ("disease", "diseases.txt"),
+    ("contrast", "contrasts.txt"), ("symptom", "symptoms.txt"), ("route", "routes.txt"),
+    ("frequency", "frequencies.txt"), ("side", "sides.txt"), ("sex", "sexes.txt"),
+    ("negation", "negations.txt"), ("plain", "plain.txt"), ("synonym", "synonyms.txt"),
+    ("filler", "fillers.txt"), ("general", "general.txt"),
+)  # fmt: skip
+_HERE = Path(__file__).parent
+
+Match = tuple[int, int, str, str]
+"""Start, end (exclusive), kind, canonical name."""
+
+
+class Lexicon:
+    """The compiled lists. `matches` finds the longest word at each place, left to right, none overlapping."""
+
+    def __init__(self, words: Mapping[str, tuple[str, str]]) -> None:
+        import ahocorasick
+
+        self._automaton: Any = ahocorasick.Automaton()
+        for word, (kind, canonical) in words.items():
+            self._automaton.add_word(word, (len(word), kind, canonical))
+        self._automaton.make_automaton()
+        self._words = dict(words)
+
+    def matches(self, text: str) -> Iterator[Match]:
+        """Matches in `text`, which must be in the form of `folded.plain`."""
+        for last, (length, kind, canonical) in self._automaton.iter_long(text):
+            yield last + 1 - length, last + 1, kind, canonical
+
+    def count(self, kind: str) -> int:
+        """How many words of `kind` there are."""
+        return sum(k == kind for k, _ in self._words.values())
+
+    def kind(self, word: str) -> str:
+        """The kind of a word, "" when it isn't listed."""
+        return self._words.get(word, ("", ""))[0]
+
+
+@lru_cache(maxsize=4)
+def _compiled(extra: tuple[tuple[str, Path], ...]) -> Lexicon:
+    words: dict[str, tuple[str, str]] = {}
+    listed = {k: _lines(_HERE / f) for k, f in _FILES}
+    same = {names[0]: names for names in listed.pop("alias")}
+    for kind, path in extra:
+        for names in _own(path):
+            for name in names:
+                words.setdefault(name, (kind, names[0]))
+    for kind, lines in listed.items():
+        for group, names in enumerate(lines):
+            for name, canonical in _names(kind, group, names):
+                words.setdefault(name, (kind, canonical))
+                for other in same.get(name, ()):
+                    words.setdefault(other, (kind, canonical))
+    for first, names in same.items():
+        for other in names[1:]:
+            if first in words:
+                words[other] = words[first]
+    return Lexicon(words)
+
+
+def _names(kind: str, group: int, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(word, canonical). The alternatives of a contrast exclude each other; "=" joins words for the same one."""
+    if kind == "contrast":
+        for same in names:
+            words = same.split("=")
+            yield from ((w, f"{group}:{words[0]}") for w in words)
+    else:
+        yield from ((n, names[0]) for n in names)
+
+
+def _lines(path: Path) -> list[list[str]]:
+    from wardround.corpus.folded import plain
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [[plain(x) for x in line.split("\t") if x.strip()] for line in lines if line.strip()]
+
+
+def _own(path: Path) -> list[list[str]]:
+    try:
+        return [[x for x in names if x] for names in _lines(path) if any(names)]
+    except (OSError, UnicodeDecodeError) as e:
+        raise UsageError(
+            f"{path}: cannot be read as a word list ({e})",
+            hint="a word list is UTF-8 text, one name a line, other names for it behind tabs",
+        ) from e
+
+
+def lexicon(extra: Mapping[str, Sequence[Path]] | None = None) -> Lexicon:
+    """The compiled lists, with the user's own by kind. Built once a process for the same `extra`."""
+    for kind in extra or {}:
+        if kind not in FACT_KINDS:
+            raise UsageError(f"no word lists of kind {kind!r}", hint=", ".join(FACT_KINDS))
+    pairs = sorted((kind, Path(p)) for kind, paths in (extra or {}).items() for p in paths)
+    return _compiled(tuple(pairs))

@@ -1,0 +1,135 @@
+"""Whether a rewritten reference may stay: every check is a named rule, in the order a reader would object.
+
+A rewrite is held against three texts: the reference it rewrites, the passage it may draw on, and the question
+with its case. What is in none of them (a number, a drug, a dose, a patient) is an invention, however plausible.
+The passage is evidence and must not be spoken of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from wardround.corpus import rules as r
+from wardround.corpus.evidence import (
+    changed_doses,
+    known_facts,
+    new_drugs,
+    new_numbers,
+    new_patients,
+    swapped_routes,
+)
+from wardround.records import Answer, Record, Sample
+
+HERE = Path(__file__).with_name("required.yaml")
+SHORTEST, LONGEST, SLACK = 0.4, 2.5, 200
+"""A rewrite is `SHORTEST` to `LONGEST` times as long as its reference, give or take `SLACK` characters above."""
+CHINESE = 0.5
+"""Least share of Chinese characters among a Chinese rewrite's letters."""
+
+_HAN = re.compile(r"[\u3400-\u9fff]+")
+_LETTER = re.compile(r"[A-Za-z]+")
+_OPENING = 80
+
+
+class Part(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One required part of a task's answer; see required.yaml."""
+
+    zh: str
+    pattern: str = ""
+    opening: str = ""
+    names_disease: bool = False
+    keeps: tuple[str, ...] = ()
+
+    def missing(self, text: str, reference: str) -> bool:
+        """Whether `text` lacks the part though `reference` has it."""
+        if self.keeps:
+            return any(re.search(k, reference) and not re.search(k, text) for k in self.keeps)
+        if not self._lacks(text) or self._lacks(reference):
+            return False
+        return not (self.names_disease and _same_disease(text[:_OPENING], reference))
+
+    def _lacks(self, text: str) -> bool:
+        if self.opening:
+            return re.search(self.opening, text[:_OPENING]) is None
+        return re.search(self.pattern, text) is None
+
+
+def _same_disease(text: str, reference: str) -> bool:
+    return bool(known_facts(text).diseases & known_facts(reference).diseases)
+
+
+class _File(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    required: dict[str, tuple[Part, ...]]
+
+
+@cache
+def required() -> dict[str, tuple[Part, ...]]:
+    """Task → what its answers must hold."""
+    return msgspec.yaml.decode(HERE.read_bytes(), type=_File).required
+
+
+class Broken(Record, frozen=True, kw_only=True):
+    """A broken rule and what to tell the model, in Chinese."""
+
+    rule: str
+    why: str
+
+
+def broken_rule(answer: Answer, sample: Sample, source: str) -> Broken | None:
+    """The first rule a rewrite breaks; None when it may be kept."""
+    text, reference = (answer.text or "").strip(), sample.output
+    known = "\n".join((reference, source, sample.input))
+    name = _first(text, reference, known, answer, sample)
+    if name:
+        return Broken(rule=name, why=r.RULES[name])
+    part = _missing_part(text, reference, sample.task)
+    return Broken(rule="required_part_missing", why=part) if part else None
+
+
+def _first(text: str, reference: str, known: str, answer: Answer, sample: Sample) -> str:
+    checks: Mapping[str, Callable[[], bool]] = {
+        "empty": lambda: not text,
+        "apology_or_refusal": lambda: r.apology_or_refusal(text),
+        "mentions_passage": lambda: r.mentions_passage(text, reference),
+        "unfinished": lambda: answer.finish_reason == "length" or r.unfinished(text),
+        "wrong_language": lambda: wrong_language(text, reference),
+        "too_short": lambda: len(text) < SHORTEST * len(reference),
+        "too_long": lambda: len(text) > LONGEST * len(reference) + SLACK,
+        "invented_case": lambda: bool(new_patients(text, known)),
+        "number_not_in_source": lambda: bool(new_numbers(text, reference, known)),
+        "several_departments": lambda: sample.task == "triage" and r.several_departments(text),
+        "department_changed": lambda: (
+            sample.task == "triage" and department_changed(text, reference)
+        ),
+        "drug_not_in_source": lambda: bool(new_drugs(text, known)),
+        "dose_changed": lambda: bool(
+            changed_doses(text, reference, known) or swapped_routes(text, reference, known)
+        ),
+    }
+    return next((name for name, breaks in checks.items() if breaks()), "")
+
+
+def _missing_part(text: str, reference: str, task: str) -> str:
+    """What required part is missing, in words for the model; "" when none is."""
+    return next((p.zh for p in required().get(task, ()) if p.missing(text, reference)), "")
+
+
+def wrong_language(text: str, reference: str) -> bool:
+    """Whether a Chinese reference became a text that is not mostly Chinese."""
+
+    def chinese(of: str) -> float:
+        han, latin = (sum(map(len, kind.findall(of))) for kind in (_HAN, _LETTER))
+        return han / (han + latin) if han + latin else 1.0
+
+    return chinese(text) < CHINESE and chinese(reference) >= CHINESE
+
+
+def department_changed(text: str, reference: str) -> bool:
+    """Whether a triage answer names another department first than its reference, or none."""
+    wanted = r.first_department(reference)
+    return bool(wanted) and r.first_department(text) != wanted

@@ -1,0 +1,219 @@
+"""Medical text as tokens: facts as single tokens with one name each, words that say nothing left out.
+
+"每日三次", "3次/日" and "tid" are one token, as are "0.5g" and "500mg", or a drug under two names. That makes two
+wordings of one fact equal before any comparison, and a name one piece that is the same or another, never a bit of both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from wardround.corpus.folded import plain
+from wardround.corpus.lexicon import Lexicon
+
+NAMES = ("drug", "disease")
+FACTS = (*NAMES, "symptom", "dose", "number", "frequency", "route", "side", "sex")
+
+
+class Token(NamedTuple):
+    """`kind` is one of FACTS, "negation", "contrast", "plain", "synonym" (a general word) or "char"; equal `name`
+    and kind are the same. `first` opens a clause."""
+
+    kind: str
+    name: str
+    text: str
+    first: bool
+
+
+_CN = "零〇一二两三四五六七八九十百千万半"
+_MEASURED = "次|天|日|周|个月|月|年|岁|小时|分钟|秒|片|粒|丸|袋|支|滴|喷|揿|包|瓶|枚|颗|杯|级|期|度|型|倍|疗程|个疗程|例|胎|指|餐|顿|吸|针"
+_CHINESE_NUMBER = re.compile(
+    rf"(?!百日咳)[{_CN}]+(?=\s*(?:{_MEASURED}))|(?<=第)[{_CN}]+|(?<=[{_MEASURED[0]}日天])[{_CN}]+(?=次)"
+)
+_DIGITS = dict(zip("零〇一二两三四五六七八九", (0, 0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
+_POWERS = {"十": 10, "百": 100, "千": 1000, "万": 10000}
+
+
+def _chinese(match: re.Match[str]) -> str:
+    """一百二十 → 120; digits one after the other (二〇二四) are read as such."""
+    written = match[0]
+    if written == "半":
+        return "0.5"
+    if "半" in written:
+        return written
+    if not any(c in _POWERS for c in written):
+        return "".join(str(_DIGITS[c]) for c in written)
+    total = section = digit = 0
+    for c in written:
+        if c == "万":
+            total, section, digit = total + (section + digit or 1) * 10000, 0, 0
+        elif c in _POWERS:
+            section, digit = section + (digit or 1) * _POWERS[c], 0
+        else:
+            digit = _DIGITS[c]
+    return str(total + section + digit)
+
+
+_N = r"\d+(?:\.\d+)?|\.\d+"
+_RANGE = rf"(?P<low>{_N})(?:\s*[-~—–−至到]\s*(?P<high>{_N}))?"
+_DOSE_UNITS = {
+    "kg": ("g", 1e3), "千克": ("g", 1e3), "公斤": ("g", 1e3), "g": ("g", 1), "克": ("g", 1), "mg": ("g", 1e-3),
+    "毫克": ("g", 1e-3), "μg": ("g", 1e-6), "ug": ("g", 1e-6), "mcg": ("g", 1e-6), "微克": ("g", 1e-6),
+    "ng": ("g", 1e-9), "l": ("l", 1), "升": ("l", 1), "ml": ("l", 1e-3), "毫升": ("l", 1e-3), "dl": ("l", 0.1),
+    "万单位": ("u", 1e4), "万iu": ("u", 1e4), "万u": ("u", 1e4), "单位": ("u", 1), "iu": ("u", 1), "u": ("u", 1),
+    "片": ("片", 1), "粒": ("粒", 1), "丸": ("丸", 1), "袋": ("袋", 1), "支": ("支", 1), "滴": ("滴", 1),
+    "喷": ("喷", 1), "揿": ("揿", 1), "包": ("袋", 1), "瓶": ("瓶", 1),
+}  # fmt: skip
+_UNITS = {
+    "天": "d", "日": "d", "d": "d", "周": "w", "星期": "w", "个星期": "w", "个月": "mo", "年": "y", "岁": "y",
+    "小时": "h", "个小时": "h", "h": "h", "分钟": "min", "min": "min", "秒": "s", "次": "次", "mmhg": "mmhg",
+    "mmol": "mmol", "μmol": "μmol", "umol": "μmol", "cm": "cm", "mm": "mm", "m": "m", "°c": "°", "度": "°",
+    "°": "°", "%": "%", "月": "月", "号": "d", "bpm": "次",
+}  # fmt: skip
+
+
+def _any(words: Sequence[str]) -> str:
+    return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+
+
+_PER = r"(?:\s*[/每]\s*(?P<per>kg|ml|dl|l|d|h|min|日|天|小时|分钟?|次|片|粒|m2|24h))?"
+_QUANTITY = re.compile(
+    rf"(?P<sign>[<>≤≥±]=?\s*)?{_RANGE}\s*(?:(?P<dose>{_any(list(_DOSE_UNITS))})(?![a-z])|(?P<unit>{_any(list(_UNITS))})(?![a-z]))?{_PER}"
+)
+_SPAN = r"(?P<span>\d*(?:\.\d+)?)\s*(?P<what>小时|h|日|天|d|周|星期|月|晚|晨|早|夜|qn)"
+_FREQUENCY = re.compile(
+    rf"(?:每隔?|一(?=日|天|周))\s*{_SPAN}\s*(?:内)?[,、]?\s*(?:服|用|各|口服|滴|给药)?\s*(?P<n>\d+(?:\s*[-~至到]\s*\d+)?)\s*(?:次|回|餐)"
+    rf"|(?<!\d)1\s*(?P<a>日|天|周)\s*(?P<an>\d+(?:\s*[-~至到]\s*\d+)?)\s*(?:次|回)"
+    rf"|(?<![\d.隔每])日\s*(?P<dn>\d+)\s*次"
+    rf"|(?P<m>\d+(?:\s*[-~至到]\s*\d+)?)\s*(?:次|回)\s*[/每]\s*(?P<per>\d*\s*(?:日|天|d|周|星期|月|小时|h|晚))"
+    rf"|(?P<other>隔[日天])(?:\s*1\s*次)?"
+    rf"|每隔?\s*(?P<hours>\d+)\s*(?:小时|h)"
+    rf"|(?<![a-z])q(?P<q>\d+)h(?![a-z])"
+    rf"|(?<![a-z])(?P<latin>qd|bid|tid|qid|qod|qn|prn|biw|qw)(?![a-z])"
+)
+_LATIN = {
+    "qd": "1/d", "bid": "2/d", "tid": "3/d", "qid": "4/d", "qod": "1/2d", "qn": "1/晚", "prn": "prn",
+    "biw": "2/w", "qw": "1/w",
+}  # fmt: skip
+_EACH = {"日": "d", "天": "d", "d": "d", "周": "w", "星期": "w", "月": "mo", "小时": "h", "h": "h", "晚": "晚",
+         "夜": "晚", "晨": "晨", "早": "晨", "qn": "晚"}  # fmt: skip
+_PER_ONE = {"分": "min", "分钟": "min", "24h": "d"}
+_MARKER = re.compile(
+    r"(?m)(?:^|(?<=[\s,;。:|]))\s*(?:[(]?\d{1,2}[)、]|\d{1,2}\.(?!\d)|第?[一二三四五六七八九十]{1,3}[、.是]|[(][一二三四五六七八九十]{1,3}[)])"
+)
+_CIRCLED = re.compile(r"[\u2460-\u2473\u2474-\u2487\u2488-\u249b]")
+_STOPS = re.compile(
+    r"[。;!?\n\r,、|]|(?<=[\u3400-\u9fff])\.|\.(?=\s|$)|[:](?!\d)|[()\[\]{}【】「」『』《》〈〉“”\"'‘’]"
+)
+_SIGNS = re.compile(r"\(\s*([-+±]{1,4})\s*\)")
+_RAGGED = ".-_*#~·…—"
+
+
+def clauses(text: str) -> list[str]:
+    """The text's clauses in `plain` form, item numbers and blanks taken out, Chinese numerals before a measure word
+    as digits. Format is gone; what bears meaning stays."""
+    text = plain(_CIRCLED.sub("|", text))
+    text = _MARKER.sub("|", _SIGNS.sub(_signed, text))
+    text = _CHINESE_NUMBER.sub(_chinese, _STOPS.sub("|", text))
+    return [c for piece in "".join(text.split()).split("|") if (c := piece.strip(_RAGGED))]
+
+
+def _signed(match: re.Match[str]) -> str:
+    """(-) 阴性, (++) 阳性2: a sign in brackets is a result."""
+    sign = match[1]
+    if sign[0] == "+":
+        return f"阳性{len(sign)}" if len(sign) > 1 else "阳性"
+    return "阴性" if sign[0] == "-" else "弱阳性"
+
+
+@lru_cache(maxsize=1 << 14)
+def tokens(clause: str, words: Lexicon) -> tuple[Token, ...]:
+    """Tokens of one clause. Names of drugs and diseases come first (维生素b12 holds no number), then quantities."""
+    taken: list[tuple[int, int, str, str]] = []
+    others: list[tuple[int, int, str, str]] = []
+    for match in words.matches(clause):
+        (taken if match[2] in NAMES else others).append(match)
+    busy = bytearray(len(clause))
+    bare = clause
+    for start, end, _, _ in taken:
+        busy[start:end] = b"\1" * (end - start)
+        # The digits of a name (维生素b12) are no part of the quantity behind it.
+        bare = bare[:start] + "\0" * (end - start) + bare[end:]
+    for found in (_frequencies(bare), _quantities(bare), others):
+        for start, end, kind, name in found:
+            if not any(busy[start:end]):
+                taken.append((start, end, kind, name))
+                busy[start:end] = b"\1" * (end - start)
+    return tuple(_in_order(clause, sorted(taken), busy))
+
+
+_SALT = re.compile(
+    r"[钠钾钙镁锌]?(?:片|胶囊|针|颗粒|注射液|分散片|缓释片|肠溶片|混悬液|干混悬剂|软膏|乳膏|粉针|口服液)?"
+)
+
+
+def _in_order(
+    clause: str, spans: Sequence[tuple[int, int, str, str]], busy: bytearray
+) -> Iterator[Token]:
+    at, first = 0, True
+    for start, end, kind, name in [*spans, (len(clause), len(clause), "", "")]:
+        for c in clause[at:start]:
+            if c.isalnum() or c in "%+-±<>≤≥=":
+                yield Token("char", c, c, first)
+                first = False
+        if kind == "filler" or not kind:
+            at = max(at, end)
+            continue
+        yield Token(kind, name, clause[start:end], first)
+        first = False
+        at = end
+        if kind == "drug":
+            # A salt or form behind a drug's name is no other drug.
+            salt = _SALT.match(clause, end)
+            if salt and not any(busy[end : salt.end()]):
+                at = salt.end()
+
+
+def _frequencies(clause: str) -> Iterator[tuple[int, int, str, str]]:
+    for m in _FREQUENCY.finditer(clause):
+        g = m.groupdict()
+        if g["n"]:
+            name = f"{g['n']}/{_times(g['span'])}{_EACH[g['what']]}"
+        elif g["a"] or g["dn"]:
+            name = f"{g['an'] or g['dn']}/{_EACH[g['a'] or '日']}"
+        elif g["m"]:
+            span = re.match(r"\d*", g["per"])
+            count = span[0] if span else ""
+            name = f"{g['m']}/{_times(count)}{_EACH[g['per'][len(count) :].strip()]}"
+        elif g["other"]:
+            name = _LATIN["qod"]
+        elif g["latin"]:
+            name = _LATIN[g["latin"]]
+        else:
+            name = f"1/{_times(g['hours'] or g['q'])}h"
+        yield m.start(), m.end(), "frequency", re.sub(r"[~至到]", "-", name)
+
+
+def _times(count: str) -> str:
+    return "" if count in ("", "1") else count
+
+
+def _quantities(clause: str) -> Iterator[tuple[int, int, str, str]]:
+    for m in _QUANTITY.finditer(clause):
+        sign = (m["sign"] or "").strip()
+        dose, unit, per = m["dose"], m["unit"], m["per"]
+        ends = [m["low"], *([m["high"]] if m["high"] else [])]
+        if dose:
+            base, factor = _DOSE_UNITS[dose]
+            values = "-".join(f"{float(x) * factor:.9g}" for x in ends)
+        else:
+            base = _UNITS.get(unit or "", "")
+            factor = 7 if base == "w" else 1
+            base = "d" if base == "w" else base
+            values = "-".join(f"{float(x) * factor:.9g}" for x in ends)
+        of = f"/{_PER_ONE.get(per) or _EACH.get(per, per)}" if per else ""
+        # A count in front of kg is a weight, of grams a dose: both are quantities that must agree.
+        yield m.start(), m.end(), "dose" if dose else "number", f"{sign}{values}{base}{of}"

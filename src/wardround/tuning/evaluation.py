@@ -1,0 +1,95 @@
+"""What is measured while training: held-out loss by task, and what the model says to a fixed handful of questions.
+
+Neither draws a random number, so a training is the same with them and without. This module imports the tuning
+stack at its top.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from wardround.tuning import processes
+from wardround.tuning.course import Probe
+from wardround.tuning.data import IGNORED, Example, collate
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def losses(
+    model: Any, examples: Sequence[Example], order: Sequence[tuple[int, ...]], *, pad: int
+) -> dict[str, float]:
+    """Mean loss per supervised token, in nats: of all examples under "", and of each task that has a name. Several
+    processes share the batches, and all get the same; summed in the order of one process."""
+    model.eval()
+    each = processes.count()
+    # As many for every process: with weights spread over them none can run alone.
+    shared = [order[min(n + processes.index(), len(order) - 1)] for n in range(0, len(order), each)]
+    by_process = processes.gathered([_row_losses(model, examples, b, pad=pad) for b in shared])
+    totals: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for n, batch in enumerate(order):
+        mine = [examples[i] for i in batch]
+        for example, loss in zip(mine, by_process[n % each][n // each], strict=True):
+            for task in {"", example.task}:
+                totals[task][0] += loss
+                totals[task][1] += example.supervised
+    model.train()
+    return {task: total / count for task, (total, count) in sorted(totals.items()) if count}
+
+
+def _row_losses(
+    model: Any, examples: Sequence[Example], batch: Sequence[int], *, pad: int
+) -> list[float]:
+    """The summed loss of each example of a batch."""
+    mine = [examples[i] for i in batch]
+    tensors = {k: v.to(model.device) for k, v in collate(mine, pad=pad).items()}
+    target = tensors.pop("labels")[:, 1:]
+    logits = model(**tensors, use_cache=False).logits[:, :-1]
+    supervised = target != IGNORED
+    each = cross_entropy(logits[supervised].float(), target[supervised], reduction="none")
+    row = supervised.nonzero()[:, 0]
+    summed: list[float] = (
+        torch.zeros(len(mine), device=each.device).index_add_(0, row, each).tolist()
+    )
+    return summed
+
+
+def probes(examples: Sequence[Example], tokenizer: Any, *, per_task: int) -> tuple[Probe, ...]:
+    """The first turns of `per_task` examples of each task, picked by the digest of their ids."""
+    by_task: defaultdict[str, list[Example]] = defaultdict(list)
+    for example in sorted(examples, key=lambda e: hashlib.sha256(e.id.encode()).digest()):
+        if len(by_task[example.task]) < per_task:
+            by_task[example.task].append(example)
+    return tuple(
+        Probe(
+            id=e.id, task=task, ids=tuple(e.ids[:start]),
+            prompt=tokenizer.decode(list(e.ids[:start]), skip_special_tokens=True),
+            reference=tokenizer.decode(list(e.ids[start:end]), skip_special_tokens=True),
+        )
+        for task in sorted(by_task)
+        for e in by_task[task]
+        for start, end in e.spans[:1]
+    )  # fmt: skip
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def answers(
+    model: Any, tokenizer: Any, asked: Sequence[Probe], *, most: int
+) -> list[dict[str, str]]:
+    """What the model says to each probe now, greedily, at most `most` tokens: {"id", "text"}."""
+    model.eval()
+    said = []
+    for probe in asked:
+        prompt = torch.tensor([probe.ids], device=model.device)
+        out = model.generate(
+            input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False,
+            max_new_tokens=most, use_cache=True, pad_token_id=tokenizer.pad_token_id or 0,
+        )  # fmt: skip
+        text = tokenizer.decode(out[0, prompt.shape[1] :].tolist(), skip_special_tokens=True)
+        said.append({"id": probe.id, "text": str(text)})
+    model.train()
+    return said
