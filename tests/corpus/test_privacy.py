@@ -289,3 +289,10 @@ def test_a_published_text_keeps_who_studied_what_when() -> None:
     assert kept.fields["text"] == text.replace("陈晓明", "[姓名1]")
     assert kept.found == {"name": 1}
     assert set(privacy.clean({"text": text}).found) == {"name", "hospital", "date"}
+
+
+@pytest.mark.parametrize(
+    "text", ["生育计划与医生商定。", "手术方式由主任商议后确定。", "请与医师商讨用药。"]
+)
+def test_to_consult_a_doctor_is_no_name(text: str) -> None:
+    assert privacy.find(text) == []

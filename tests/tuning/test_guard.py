@@ -81,6 +81,18 @@ def test_a_base_tuned_on_held_out_data_is_refused(
         tune(other.path, base, tmp_path / "out", options)
 
 
+def test_the_best_weights_of_such_a_base_are_refused_too(dataset: Path, tmp_path: Path) -> None:
+    digest = open_artifact(dataset).manifest.digest
+    made = tmp_path / "made"
+    with begin(
+        made, kind="checkpoint", config={}, inputs=[ref(dataset, "dataset", seen_from=made)]
+    ) as ws:
+        ws.write_json("best/config.json", {})
+        ws.seal(counts={})
+    with pytest.raises(UsageError, match="was tuned on data listed as held out"):
+        guard.refuse_held_out([], made / "best", frozenset({digest}))
+
+
 def test_no_contamination_report_needs_an_explicit_yes(tmp_path: Path) -> None:
     bare = write_dataset(tmp_path / "bare", checked=False)
     with pytest.raises(UsageError, match="no contamination report") as caught:

@@ -251,3 +251,15 @@ def test_sharding_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(UsageError, match="version 1"):
         processes.refuse()
+
+
+def test_what_is_not_made_for_several_processes_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from wardround.errors import UsageError
+
+    for name, value in several.environment(0, 1).items():
+        monkeypatch.setenv(name, value)
+    with (
+        pytest.raises(UsageError, match="can't be done by several processes"),
+        processes.lockstep(),
+    ):
+        pass

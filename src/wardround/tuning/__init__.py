@@ -4,6 +4,6 @@
 is what it minimises); `scratch.make_base` makes the tiny model of the offline demo from nothing. All are scripts that read top to bottom over the same parts: `guard` (what is refused), `chats` and `mixture` (what is
 learned from), `data` and `packing` (chats → tokens and masks → batches), `adapters` (LoRA), `plan`, `course` and
 `loop` (the Trainer) with `watch`, `evaluation`, `telling` and `tracking` (what is seen of it), `checkpoints` (what may be
-resumed from), `model_dir` and `weights` (reading and writing Hugging Face directories), `card`. Importing this
+resumed from), `processes` and `sharded` (several processes), `model_dir` and `weights` (reading and writing Hugging Face directories), `card`. Importing this
 package, `sft`, `dpo` or `scratch` loads no torch.
 """

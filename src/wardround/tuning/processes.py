@@ -215,7 +215,12 @@ def _raise_first(errors: list[tuple[str, int] | None]) -> None:
 
 @contextlib.contextmanager
 def lockstep() -> Iterator[None]:
-    """The steps of the training: every process does the same, so one that fails can't wait for the others."""
+    """The steps of the training: every process does the same, so one that fails can't wait for the others.
+    Raises `UsageError` where several were launched of something that isn't made for it (no `together` around it)."""
+    if count() > 1 and not _Group.joined:
+        raise UsageError(
+            "this can't be done by several processes", hint="start it once, without a launcher"
+        )
     agree()
     _Group.open = False
     yield
