@@ -49,7 +49,7 @@ format: setup
 
 lock:
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade \
-	  --override requirements/overrides.txt --extra tune --extra documents --extra ray --extra dev --custom-compile-command "make lock" \
+	  --override requirements/overrides.txt --extra tune --extra documents --extra ray --extra images --extra dev --custom-compile-command "make lock" \
 	  pyproject.toml requirements/torch.in -o requirements.lock
 
 clean:

@@ -12,7 +12,7 @@ ROOT = Path(wardround.__file__).parent
 LAYERS = [
     {"__init__", "errors", "records", "progress", "rows", "taxonomy"},
     {"artifact", "journal", "lineage", "metrics"},
-    {"models", "engine"},
+    {"models", "engine", "images"},
     {"corpus", "benchmarks", "tuning", "review", "assist"},
     {"governance"},
     {"report"},
@@ -22,7 +22,9 @@ LAYERS = [
         "cli_build",
         "cli_common",
         "cli_eval",
+        "cli_images",
         "cli_prefer",
+        "cli_reports",
         "cli_serve",
         "cli_tune",
         "__main__",

@@ -15,9 +15,18 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wardround import __version__, cli_build, cli_eval, cli_prefer, cli_serve, cli_tune
+from wardround import (
+    __version__,
+    cli_build,
+    cli_eval,
+    cli_images,
+    cli_prefer,
+    cli_reports,
+    cli_serve,
+    cli_tune,
+)
 from wardround.cli_common import finish
-from wardround.errors import WardroundError
+from wardround.errors import UsageError, WardroundError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -87,10 +96,23 @@ def build_parser() -> argparse.ArgumentParser:
     cli_serve.arguments(
         command("serve", cli_serve.run, "serve a checkpoint, OpenAI-compatible, on loopback")
     )
+    cli_images.arguments(
+        command(
+            "images",
+            cli_images.run,
+            "pictures: collect, make faults, check headers, DICOM in and out",
+        )
+    )
     cli_eval.arguments(command("eval", cli_eval.run, "run benchmarks on a model or many, judged"))
     _compare_parser(command("compare", _compare, "paired differences between runs, with intervals"))
     _agree_parser(
         command("agree", _agree, "a run's judges beside doctors' scores of the same items")
+    )
+    cli_reports.arguments(
+        command("reports", _action_missing, "CT reports: check them by rule, inject known errors")
+    )
+    cli_reports.loop_arguments(
+        command("loop", _action_missing, "disagreements → experts → a new version of a test set")
     )
     show = command("show", _show, "the report of any artifact")
     show.add_argument("dir", type=Path, metavar="DIR")
@@ -108,6 +130,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("dir", type=Path, metavar="DIR")
     return parser
+
+
+def _action_missing(args: argparse.Namespace) -> int:
+    raise UsageError("no action given")  # argparse sees to it before
 
 
 def _demo_parser(p: argparse.ArgumentParser) -> None:

@@ -101,6 +101,11 @@ BENCHMARKS: dict[str, Callable[[Language], Benchmark]] = {
     "med_risk": _shipped("med_risk", "MedRisk"),
     "rationale": _shipped("rationale", "Rationale"),
     "case_rubric": _shipped("case_rubric", "CaseRubric"),
+    "retina": _shipped("retina", "Retina"),
+    "retina_no_image": _shipped("retina", "no_image"),
+    "cxr_quality": _shipped("cxr_quality", "CxrQuality"),
+    "cxr_quality_no_image": _shipped("cxr_quality", "no_image"),
+    "report_quality": _shipped("report_quality", "ReportQuality"),
 }
 """What makes each benchmark, given a language: a class, or a function that makes one."""
 

@@ -23,8 +23,8 @@ STARTER = (
 ITEMS = Path(__file__).parent / "items"
 
 
-PICTURES = "images"
-"""The kind of an artifact of pictures, which holds test sets as a dataset does."""
+PICTURES, TESTSET = "images", "testset"
+"""Kinds of artifact beside a dataset that hold test sets: one of pictures, and a later version of a set."""
 
 
 def locate(data: Path | None, file: str, shipped: str = "", *, folders: bool = False) -> Path:
@@ -47,7 +47,7 @@ def locate(data: Path | None, file: str, shipped: str = "", *, folders: bool = F
         return data
     if (data / MANIFEST).exists() or (data / UNSEALED).exists():
         found = open_artifact(data)
-        if found.manifest.kind != PICTURES:
+        if found.manifest.kind not in (PICTURES, TESTSET):
             found = open_artifact(data, "dataset")
         return found.file(file)
     if (data / file).is_file():

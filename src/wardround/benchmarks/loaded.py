@@ -21,14 +21,28 @@ from wardround.records import Case, encode
 def load(names: Sequence[str], data: Path | None, settings: Settings) -> Iterator[list[Loaded]]:
     """The cases of benchmarks `names` in `data`, a dataset artifact or the one benchmark's file; without `data` the
     starter items shipped with them."""
-    benches = [benchmark(n, settings.language) for n in names]
-    if data is not None and len(benches) > 1 and data.is_file():
+    benches = _with_controls([benchmark(n, settings.language) for n in names])
+    if data is not None and len({b.file for b in benches}) > 1 and data.is_file():
         raise UsageError(
             f"{data}: one file for {len(benches)} benchmarks",
             hint="run them one by one, or give a dataset directory",
         )
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(Loaded(b, data, settings.limit)) for b in benches]
+
+
+def _with_controls(benches: Sequence[Benchmark]) -> list[Benchmark]:
+    """Each benchmark that has a control (`control`) followed by it, unless it was named already: a run of it isn't
+    to be read without."""
+    found: list[Benchmark] = []
+    named = {b.name for b in benches}
+    for bench in benches:
+        found.append(bench)
+        make = getattr(bench, "control", None)
+        control = None if make is None else make()
+        if control is not None and control.name not in named:
+            found.append(control)
+    return found
 
 
 class Loaded:

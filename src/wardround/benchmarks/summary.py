@@ -14,7 +14,7 @@ from typing import Any
 
 from wardround import taxonomy
 from wardround.benchmarks import Benchmark
-from wardround.benchmarks.record import RunRecord, clipped, counts, estimate, group
+from wardround.benchmarks.record import RunRecord, Table, clipped, counts, estimate, group
 from wardround.metrics.bootstrap import LEVEL, RESAMPLES
 from wardround.models.wire import reason_code
 
@@ -41,13 +41,38 @@ def summarise(
         "level": LEVEL,
         "resamples": RESAMPLES,
         "benchmarks": {
-            b.name: _benchmark(b, by_benchmark[b.name], skipped[b.name], seed) for b in benches
+            b.name: _benchmark(
+                b,
+                by_benchmark[b.name],
+                skipped[b.name],
+                seed,
+                _beside(b, benches, by_benchmark, seed),
+            )
+            for b in benches
         },
     }
 
 
+def _beside(
+    bench: Benchmark,
+    benches: Sequence[Benchmark],
+    records: Mapping[str, list[RunRecord]],
+    seed: int,
+) -> list[Table]:
+    """The benchmark and its control side by side, where the run has both."""
+    control = next((b for b in benches if getattr(b, "control_of", None) == bench.name), None)
+    make = getattr(control, "beside", None)
+    if control is None or make is None:
+        return []
+    return [make(records[control.name], records[bench.name], seed)]
+
+
 def _benchmark(
-    bench: Benchmark, records: Sequence[RunRecord], skipped: int, seed: int
+    bench: Benchmark,
+    records: Sequence[RunRecord],
+    skipped: int,
+    seed: int,
+    beside: Sequence[Table] = (),
 ) -> dict[str, Any]:
     from wardround.benchmarks.breakdowns import breakdowns
     from wardround.benchmarks.checks import checks
@@ -67,6 +92,7 @@ def _benchmark(
         "by_specialty": _by_specialty(records, seed, bench.scale),
         "reasons": dict(sorted(reasons.items())),
         "tables": [
+            *beside,
             *bench.tables(records, seed),
             *breakdowns(records, seed, bench.scale),
             *checks(records, seed, overall=overall),

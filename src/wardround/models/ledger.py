@@ -22,11 +22,13 @@ import msgspec
 from wardround.errors import CostCapError
 from wardround.journal import Journal
 from wardround.models import Model
-from wardround.records import Answer, Record, Request
+from wardround.records import Answer, ImagePart, Message, Record, Request
 
 MILLION = 1_000_000
 OVERHEAD = 16
 """Tokens a chat template may add to a message."""
+IMAGE = 4096
+"""Tokens a picture is taken to cost at the most; endpoints differ, and few count one within our bounds higher."""
 POINTS = (50, 90, 99)
 FREE_OF_CHARGE = ("http ", "connection")
 """Reasons of failed requests that no endpoint bills."""
@@ -178,7 +180,7 @@ class Ledger:
         price = self._prices.get(model.name)
         if price is None:
             return 0.0
-        given = sum(len(m.text.encode()) + OVERHEAD for m in request.messages)
+        given = sum(len(m.text.encode()) + OVERHEAD + IMAGE * _images(m) for m in request.messages)
         return price.of(given, request.max_tokens)
 
     def _refusal(self, model: Model, worst: float) -> CostCapError:
@@ -236,3 +238,10 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
         **found,
         **({"max": round(ordered[-1], 4)} if ordered else {}),
     }
+
+
+def _images(message: Message) -> int:
+    """How many pictures a message carries."""
+    if isinstance(message.content, str):
+        return 0
+    return sum(isinstance(part, ImagePart) for part in message.content)

@@ -8,19 +8,24 @@ server these two fail openly. Token counts are character counts.
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import b64decode
 from collections.abc import Callable
+from hashlib import sha256
 
+from wardround import taxonomy
 from wardround.errors import UsageError
 from wardround.metrics.overlap import ngram_f1, ngram_recall
 from wardround.models.prompt import read_block
 from wardround.models.wire import failed
-from wardround.records import Answer, Record, Request
+from wardround.records import Answer, ImagePart, Record, Request
 
 Reply = Callable[[Request, str], str | Answer]
 """(request, parameter) → the answer's text, or a failed answer."""
 
 OPTION = re.compile(r"^\s*[(（<＜\[【]?([A-Z])\s*[)）>＞\]】.．、:：]", re.MULTILINE)
+CODE = re.compile(r"^([A-Z]{2,6}(?=[　:])|[^\s：]{2,12}(?=：\S))", re.MULTILINE)
 ASKED = re.compile(r"^<([CD][0-9]{1,3})>\n(.*?)\n</\1>$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"^[(（]?(\d{1,2})\s*(?:[)）、]|[.．](?!\d))\s*")
 CIRCLED = {chr(0x2460 + i): f"{i + 1}. " for i in range(20)}
@@ -122,16 +127,95 @@ def _rewrite(request: Request, _: str) -> str | Answer:
 
 
 def tidy(text: str) -> str:
-    """Blanks collapsed, empty lines dropped, and line numbers `1、` `(1)` `１．` `①` written as `1. `."""
+    """Blanks collapsed, empty lines dropped, and line numbers `1、` `(1)` `１．` `①` written as `1. `. Circled numbers
+    stay where some stand within a line: they are one list."""
     lines = []
+    alone = not any(c in CIRCLED for raw in text.splitlines() for c in raw.strip()[1:])
     for raw in text.splitlines():
         line = " ".join(raw.split())
         if not line:
             continue
-        if line[0] in CIRCLED:
+        if alone and line[0] in CIRCLED:
             line = CIRCLED[line[0]] + line[1:].lstrip()
         lines.append(NUMBER.sub(lambda m: f"{int(m[1])}. ", line).rstrip())
     return "\n".join(lines)
+
+
+def _rules(request: Request, _: str) -> str:
+    """What the rule checker finds in the CT report of the prompt, as the JSON list that models are asked for."""
+    from wardround.images.report import PLACES, split_report
+    from wardround.images.report_check import check
+
+    prompt = _prompt(request)
+    report = split_report(read_block("report", prompt) or prompt)
+    if report is None:
+        return "提示中没有含描述与诊断的报告，无法检查。 / The prompt has no report with findings and impression."
+    names = {i.id: i.zh for i in taxonomy.items("report_errors")}
+    found = [
+        {
+            "错误类型": names[f.type],
+            "位置": PLACES[f.place],
+            "原文": f.wrong,
+            "修改建议": f.suggestion,
+        }
+        for f in check(report)
+    ]
+    return json.dumps(found, ensure_ascii=False)
+
+
+def _images(request: Request) -> list[tuple[str, bytes]]:
+    """(media type, bytes) of each image part of the last user message; a part that carries none has no bytes."""
+    content = next((m.content for m in reversed(request.messages) if m.role == "user"), "")
+    found = []
+    for part in () if isinstance(content, str) else content:
+        if isinstance(part, ImagePart):
+            head, _, data = part.image_url.url.partition(",")
+            media = head.removeprefix("data:").partition(";")[0]
+            found.append((media, b64decode(data) if head.endswith(";base64") else b""))
+    return found
+
+
+def _look(request: Request, _: str) -> str:
+    """What the request carries: each image's media type, size in pixels and bytes, and digest."""
+    found = _images(request)
+    lines = [f"收到 {len(found)} 张图像。 / {len(found)} image(s) received."]
+    for number, (media, data) in enumerate(found, start=1):
+        width, height = image_size(data)
+        digest = sha256(data).hexdigest()[:16]
+        lines.append(f"{number}. {media} {width}×{height} {len(data)} B sha256:{digest}")
+    return "\n".join(lines)
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """Width and height in the header of a PNG or JPEG; (0, 0) when it has none."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
+        return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+    at = 2
+    while data.startswith(b"\xff\xd8") and at + 9 <= len(data):
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
+        at += 2 + max(length, 1)
+    return 0, 0
+
+
+def _pick(request: Request, _: str) -> str:
+    """One candidate code, drawn by the picture's bytes; the first one where there is no picture."""
+    codes = CODE.findall(_prompt(request))
+    if not codes:
+        return "没有找到候选项。"
+    drawn = b"".join(data for _, data in _images(request))
+    codes.sort()
+    number = int.from_bytes(sha256(drawn).digest()[:4]) if drawn else 0
+    return f"答案：{codes[number % len(codes)]}"
+
+
+def _say(_: Request, text: str) -> str:
+    return text
+
+
+def _refuse(_: Request, __: str) -> str:
+    return "抱歉，我无法判读该图像。 / Sorry, I cannot view this image."
 
 
 def _empty(_: Request, __: str) -> str:
@@ -197,6 +281,32 @@ SCRIPTED: dict[str, Script] = {
         about="refiner: the reference or passage block with its blanks and numbering tidied",
         labels=_label("改写只整理空白与编号", "Refinement only tidies blanks and numbering"),
     ),
+    "rules": Script(
+        about="CT reports: what the rule checker finds, as a list of errors",
+        labels=(
+            "回答由报告规则检查给出（脚本化基线，不是模型） / "
+            "Answers are the report rules' (a scripted stand-in as a baseline, not a model)",
+        ),
+    ),
+    "look": Script(
+        about="says what images a request carries: number, type, size, digest",
+        labels=_label(
+            "回答只是图像的尺寸与摘要", "Answers only tell the images' sizes and digests"
+        ),
+    ),
+    "pick": Script(
+        about="answers with a candidate drawn by the picture's bytes; without a picture with the first",
+        labels=_label("按图像摘要任选一个候选项", "Picks a candidate by the picture's digest"),
+    ),
+    "say": Script(
+        about="the same words each time: say=答案：无问题",
+        labels=_label("回答固定不变", "Answers are fixed words"),
+        parameter="答案：无问题",
+    ),
+    "refuse": Script(
+        about="declines to look at any image",
+        labels=_label("一律拒绝看图", "Declines to look at any image"),
+    ),
     "empty": Script(
         about="answers with an empty text",
         labels=_label("回答为空", "Answers are empty"),
@@ -218,6 +328,11 @@ _REPLIES: dict[str, Reply] = {
     "verdict": _verdict,
     "silent": _silent,
     "rewrite": _rewrite,
+    "rules": _rules,
+    "look": _look,
+    "pick": _pick,
+    "say": _say,
+    "refuse": _refuse,
     "empty": _empty,
     "fail": _fail,
 }

@@ -31,6 +31,9 @@ KINDS = {
     "demo": Names("全流程演示", "demo"),
     "file": Names("文件", "file"),
     "directory": Names("文件夹", "directory"),
+    "disagreements": Names("分歧清单", "disagreements"),
+    "testset": Names("测试集", "test set"),
+    "curve": Names("得分曲线", "curve"),
 }
 STATES = {
     "scored": Names("已评分", "scored"),

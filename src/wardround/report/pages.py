@@ -138,6 +138,7 @@ def _build(source: Source) -> Built:
     makers: Mapping[str, Callable[[Source], Built]] = {
         "dataset": _dataset, "run": _run, "comparison": _comparison,
         "checkpoint": _checkpoint, "agreement": _agreement, "demo": _demo,
+        "disagreements": _loop, "testset": _loop, "curve": _loop,
     }  # fmt: skip
     if source.kind not in makers:
         raise ArtifactError(
@@ -182,6 +183,7 @@ def _run(source: Source) -> Built:
             id="trouble", names=Names("未评分、失败与跳过", "Unscored, failed and skipped"),
             template="trouble.html", data={"run": run, **scores.trouble(run)},
         ),
+        *_picture_sections([run]),
         _answers_section([run]),
     ]  # fmt: skip
 
@@ -204,7 +206,7 @@ def _comparison(source: Source) -> Built:
         top = [cards.scored(runs, found, names)]
         sections = [_results_section(runs if whole else [], found, names)]
     if whole:
-        sections.append(_answers_section(runs))
+        sections += [*_picture_sections(runs), _answers_section(runs)]
     return top + ([cards.trusted(runs, source)] if whole else []), sections
 
 
@@ -227,6 +229,19 @@ def _agreement(source: Source) -> Built:
             template="unmatched.html", data=agreement.unmatched(source),
         ),
     ]  # fmt: skip
+
+
+def _loop(source: Source) -> Built:
+    from wardround.report import loop
+
+    return [], [
+        Section(
+            id="loop",
+            names=loop.NAMES[source.kind],
+            template="loop.html",
+            data=loop.section(source),
+        )
+    ]
 
 
 def _demo(source: Source) -> Built:
@@ -292,6 +307,24 @@ def _league_section(
         id="league", names=Names("排名", "League table"), template="league.html",
         data=league.section(found, names, runs),
     )  # fmt: skip
+
+
+def _picture_sections(runs: Sequence[scores.Shown]) -> list[Section]:
+    """The section of pictures, where records have any."""
+    from wardround.report.pictures import pictures
+
+    if not any(_has_pictures(r) for r in runs):
+        return []
+    found = pictures(runs)
+    if found is None:
+        return []
+    names = Names("图像与回答", "Pictures and answers")
+    return [Section(id="pictures", names=names, template="pictures.html", data=found)]
+
+
+def _has_pictures(run: scores.Shown) -> bool:
+    """Whether one of its benchmarks has a control without images, as those of pictures do."""
+    return any(f"{name}_no_image" in run.summary.benchmarks for name in run.summary.benchmarks)
 
 
 def _answers_section(runs: Sequence[scores.Shown]) -> Section:

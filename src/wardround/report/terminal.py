@@ -21,6 +21,8 @@ SUMMARIES = {
     "comparison": "comparison.json",
     "checkpoint": "plan.json",
     "agreement": "agreement.json",
+    "disagreements": "summary.json",
+    "curve": "curve.json",
     "demo": "timings.json",
 }
 
@@ -61,6 +63,7 @@ def lines(path: Path) -> list[str]:
     writers: Mapping[str, Callable[[Source], Iterator[str]]] = {
         "dataset": _dataset, "run": _run, "comparison": _comparison,
         "checkpoint": _checkpoint, "agreement": _agreement, "demo": _demo,
+        "disagreements": _loop, "testset": _loop, "curve": _loop,
     }  # fmt: skip
     writer = writers.get(source.kind)
     if writer is not None:
@@ -104,6 +107,13 @@ def _run(source: Source) -> Iterator[str]:
     for b in summary.benchmarks.values():
         for t in b.tables:
             yield from _own(f"{b.zh} · {t.zh} {t.en}", t)
+
+
+def _loop(source: Source) -> Iterator[str]:
+    from wardround.report import loop
+
+    for made in loop.tables(source):
+        yield from _own(f"{made.zh} {made.en}", made)
 
 
 def _spent(source: Source) -> Iterator[str]:

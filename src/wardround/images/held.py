@@ -1,0 +1,43 @@
+"""Why a picture is not sent: one exception with a short closed reason, never a broken picture and never a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wardround.errors import UsageError
+
+REASONS = {
+    "missing_image": "图像文件不存在 / no such image file",
+    "not_an_image": "不是图像 / not an image",
+    "unsupported_format": "不支持的图像格式 / an image format that is not read here",
+    "truncated": "文件不完整或已损坏 / cut short or damaged",
+    "too_many_pixels": "像素数超过上限 / more pixels than allowed",
+    "no_pixels": "DICOM 中没有像素 / a DICOM object without pixels",
+    "unknown_transfer_syntax": "未知的传输语法 / unknown transfer syntax",
+    "no_decoder": "缺少解码插件 / no plug-in for this transfer syntax",
+    "no_such_frame": "没有这一帧 / no such frame",
+    "burned_in_annotation": "头信息称图中有文字 / the header says that text is burned in",
+    "burned_in_text": "疑似图中有文字 / text in the picture suspected",
+}
+"""What `HeldBack.reason` may be, each with its sentence."""
+
+
+class HeldBack(Exception):  # noqa: N818 - a state of the picture, not a fault of ours
+    """A picture that must not or cannot be sent: `reason` from `REASONS`, `detail` a sentence for people."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason, self.detail = reason, detail
+
+
+@contextmanager
+def extra() -> Iterator[None]:
+    """Turns a missing Pillow, pydicom or highdicom into a `UsageError` that names the extra."""
+    try:
+        yield
+    except ImportError as e:
+        raise UsageError(
+            f"pictures need {e.name or 'more packages'}",
+            hint="pip install 'wardround[images]'",
+        ) from e

@@ -1,0 +1,165 @@
+"""What the closed loop made, as plain tables: a list of disagreements, a test set's versions, scores over versions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from wardround import taxonomy
+from wardround.report.formats import Names
+from wardround.report.reading import Source
+from wardround.report.shapes import Column, Table
+
+SHOWN = 200
+"""Rows of a list that a page shows; the file has all."""
+
+REASONS = {
+    "models": "模型之间 / among models",
+    "rules": "规则与模型 / rules against models",
+    "truth": "一致与标注相反 / of one mind against the truth",
+    "jury": "评审之间 / among judges",
+}
+
+
+def tables(source: Source) -> list[Table]:
+    """The tables of a "disagreements", "testset" or "curve" artifact."""
+    makers: dict[str, Callable[[Source], list[Table]]] = {
+        "disagreements": _disagreements,
+        "testset": _testset,
+        "curve": _curve,
+    }
+    return makers[source.kind](source)
+
+
+def section(source: Source) -> dict[str, Any]:
+    """The template's data: each table as the shared macro takes it."""
+    return {
+        "tables": [
+            {
+                "zh": t.zh, "en": t.en, "note_zh": t.note_zh, "note_en": t.note_en,
+                "runs": [(None, t)],
+            }
+            for t in tables(source)
+        ]
+    }  # fmt: skip
+
+
+NAMES = {
+    "disagreements": Names("交专家裁定的分歧", "Disagreements for experts"),
+    "testset": Names("测试集的版本", "Versions of the test set"),
+    "curve": Names("各版本上的得分", "Scores over versions"),
+}
+
+
+def _disagreements(source: Source) -> list[Table]:
+    summary = source.read("summary.json", dict[str, Any])
+    rows: list[dict[str, Any]] = []
+    left = 0
+    for item in source.rows("items.jsonl", dict[str, Any]):
+        for claim in item["claims"] or [{}]:
+            left += len(rows) >= SHOWN
+            if len(rows) < SHOWN:
+                reasons = claim.get("reasons", item["reasons"])
+                rows.append({
+                    "case": item["case"], "claim": _claim(claim.get("claim", "")),
+                    "truth": ("是 / yes" if claim["in_truth"] else "否 / no") if claim else "",
+                    "by": "、".join(claim.get("made_by", ())),
+                    "not": "、".join(claim.get("not_made_by", ())),
+                    "why": "；".join(REASONS.get(r, r).partition(" / ")[0] for r in reasons),
+                })  # fmt: skip
+    counted = tuple(
+        {"reason": REASONS.get(r, r), "n": n} for r, n in sorted(summary["reasons"].items())
+    )
+    return [
+        Table(
+            id="reasons", zh="分歧的种类", en="Kinds of disagreement",
+            columns=(_text("reason", "种类", "Kind"), _count("n", "病例", "Cases")), rows=counted,
+            note_zh=f"{summary['cases']} 例中有 {summary['contested']} 例存在分歧；请在 sheet.csv 中填写裁定。",
+            note_en=f"{summary['contested']} of {summary['cases']} cases are contested; verdicts go into sheet.csv.",
+        ),
+        Table(
+            id="items", zh="有分歧的意见", en="Contested claims",
+            columns=(
+                _text("case", "病例", "Case"), _text("claim", "意见", "Claim"),
+                _text("truth", "在标注中", "In the truth"), _text("by", "提出者", "Made by"),
+                _text("not", "未提出者", "Not made by"), _text("why", "分歧", "Disagreement"),
+            ),
+            rows=tuple(rows),
+            note_zh=f"另有 {left} 行，见 items.jsonl。" if left else "",
+            note_en=f"{left} more rows in items.jsonl." if left else "",
+        ),
+    ]  # fmt: skip
+
+
+def _testset(source: Source) -> list[Table]:
+    rows = [
+        {**v, "digest": v["digest"][:12], "parent": v["parent"][:12]}
+        for v in source.read("versions.json", list[dict[str, Any]])
+    ]
+    changes = [
+        {
+            **c,
+            "claim": _claim(c["claim"]),
+            "votes": f"{c['yes']} : {c['no']}",
+            "experts": "、".join(c["experts"]),
+        }
+        for name in ("changes.jsonl", "unsettled.jsonl")
+        for c in source.rows(name, dict[str, Any])
+    ]
+    return [
+        Table(
+            id="versions", zh="版本", en="Versions", rows=tuple(rows),
+            columns=(
+                _count("version", "版本", "Version"), _text("digest", "摘要", "Digest"),
+                _text("parent", "来自", "Made from"), _count("reports", "报告", "Reports"),
+                _count("errors", "错误", "Errors"), _count("added", "增补", "Added"),
+                _count("withdrawn", "撤回", "Withdrawn"),
+            ),
+        ),
+        Table(
+            id="changes", zh="裁定", en="Verdicts", rows=tuple(changes),
+            columns=(
+                _text("case", "病例", "Case"), _text("claim", "意见", "Claim"),
+                _text("action", "处理", "Done"), _text("votes", "赞成 : 反对", "Yes : no"),
+                _text("experts", "专家", "Experts"), _text("reason", "未处理的原因", "Why not"),
+            ),
+        ),
+    ]  # fmt: skip
+
+
+def _curve(source: Source) -> list[Table]:
+    points = source.read("curve.json", dict[str, Any])["points"]
+    rows = tuple({**p, "digest": p["digest"][:12]} for p in points)
+    return [
+        Table(
+            id="curve", zh="各版本上的微平均F1", en="Micro F1 over versions", rows=rows,
+            columns=(
+                _count("version", "版本", "Version"), _text("digest", "摘要", "Digest"),
+                _text("model", "模型", "Model"), _count("errors", "错误", "Errors"),
+                _count("answers", "回答", "Answers"), _count("missing", "缺", "Missing"),
+                Column(key="f1", zh="F1与区间", en="F1, interval", kind="estimate"),
+            ),
+            note_zh="用各次运行存下的回答，按每个版本的标注重新计分，不再询问模型。",
+            note_en="Stored answers of each run, scored anew against each version's truth; no model is asked again.",
+        )
+    ]  # fmt: skip
+
+
+PLACES = {"findings": "描述", "impression": "诊断"}
+
+
+def _claim(claim: str) -> str:
+    """A claim in words: an error type by its name, with its place."""
+    kind, _, place = claim.partition("@")
+    known = {i.id: i.zh for i in taxonomy.items("report_errors")}
+    if kind not in known:
+        return claim
+    return f"{known[kind]}（{PLACES.get(place, '位置未说明')}） / {claim}"
+
+
+def _text(key: str, zh: str, en: str) -> Column:
+    return Column(key=key, zh=zh, en=en)
+
+
+def _count(key: str, zh: str, en: str) -> Column:
+    return Column(key=key, zh=zh, en=en, kind="count")
