@@ -6,6 +6,7 @@ stack at its top.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from wardround.tuning import processes
+from wardround.tuning import head, processes
 from wardround.tuning.course import Probe
 from wardround.tuning.data import IGNORED, Example, collate
 
@@ -29,7 +30,11 @@ def losses(
     each = processes.count()
     # As many for every process: with weights spread over them none can run alone.
     shared = [order[min(n + processes.index(), len(order) - 1)] for n in range(0, len(order), each)]
-    by_process = processes.gathered([_row_losses(model, examples, b, pad=pad) for b in shared])
+    selection = head.Selection(model) if head.applies(model) else None
+    mine_of_all = [_row_losses(model, examples, b, pad=pad, selection=selection) for b in shared]
+    if selection:
+        selection.remove()
+    by_process = processes.gathered(mine_of_all)
     totals: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for n, batch in enumerate(order):
         mine = [examples[i] for i in batch]
@@ -42,18 +47,19 @@ def losses(
 
 
 def _row_losses(
-    model: Any, examples: Sequence[Example], batch: Sequence[int], *, pad: int
-) -> list[float]:
+    model: Any, examples: Sequence[Example], batch: Sequence[int], *, pad: int,
+    selection: head.Selection | None,
+) -> list[float]:  # fmt: skip
     """The summed loss of each example of a batch."""
     mine = [examples[i] for i in batch]
     tensors = {k: v.to(model.device) for k, v in collate(mine, pad=pad).items()}
-    target = tensors.pop("labels")[:, 1:]
-    logits = model(**tensors, use_cache=False).logits[:, :-1]
-    supervised = target != IGNORED
-    each = cross_entropy(logits[supervised].float(), target[supervised], reduction="none")
-    row = supervised.nonzero()[:, 0]
+    labels = tensors.pop("labels")
+    with selection.of(labels) if selection else contextlib.nullcontext():
+        found = model(**tensors, use_cache=False).logits
+    logits, target, row = head.aligned(found, labels)
+    each = cross_entropy(logits.float(), target, ignore_index=IGNORED, reduction="none")
     summed: list[float] = (
-        torch.zeros(len(mine), device=each.device).index_add_(0, row, each).tolist()
+        torch.zeros(len(mine), device=each.device).index_add_(0, row.to(each.device), each).tolist()
     )
     return summed
 

@@ -15,6 +15,7 @@ This module imports the tuning stack at its top: import it inside functions, aft
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from wardround.errors import WardroundError
 from wardround.records import Record
-from wardround.tuning import checkpoints, packing, processes, sharded, tracking
+from wardround.tuning import checkpoints, head, packing, processes, sharded, tracking
 from wardround.tuning.course import Course, Settings
 from wardround.tuning.data import IGNORED, Example, collate
 from wardround.tuning.telling import Teller
@@ -63,6 +64,7 @@ class _Trainer(Trainer):  # type: ignore[misc]
 
     watch: Watch
     course: Course
+    selection: head.Selection | None = None
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, **more: Any
@@ -73,7 +75,9 @@ class _Trainer(Trainer):  # type: ignore[misc]
             loss = self.course.objective.loss(model, inputs) * weight
             self.watch.losses.append(loss.detach())
             return loss
-        found = super().compute_loss(model, inputs, return_outputs=return_outputs, **more)
+        only = self.selection.of(inputs["labels"]) if self.selection else contextlib.nullcontext()
+        with only:
+            found = super().compute_loss(model, inputs, return_outputs=return_outputs, **more)
         self.watch.losses.append((found[0] if return_outputs else found).detach())
         return found
 
@@ -112,6 +116,8 @@ def _fit(model: Any, course: Course, settings: Settings, work: Path) -> Fitted:
             course.objective
         ):  # its loss is a mean: the Trainer has to divide it by the batches of a step
             trainer.model_accepts_loss_kwargs = False
+        elif head.applies(model):
+            trainer.selection, trainer.compute_loss_func = head.Selection(model), head.loss
         trainer.remove_callback(PrinterCallback)
         trainer.watch, watch.trainer = watch, trainer
         if settings.trackers and settings.metrics and processes.leads():
@@ -123,6 +129,9 @@ def _fit(model: Any, course: Course, settings: Settings, work: Path) -> Fitted:
             if not watch.saving or processes.lost(e):
                 raise
             raise _not_saved(e, trainer.state.global_step, work) from e
+        finally:
+            if trainer.selection:
+                trainer.selection.remove()
     sharded.gather(trainer, model)
     history = trainer.state.log_history
     last, best = int(trainer.state.global_step), checkpoints.best_step(history)

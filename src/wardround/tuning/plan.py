@@ -20,8 +20,8 @@ class Plan(Record, frozen=True, kw_only=True):
     what is computed on. `tasks` counts the samples, `sources` the samples an epoch shows of each set.
 
     `memory_mb` is an estimate: weights in fp32, and for each trained one its gradient and Adam's two moments; for the
-    largest batch 144 bytes a token, layer and hidden unit (18 when activations are computed again) and 16 bytes a logit;
-    the libraries themselves. The byte counts were
+    largest batch 144 bytes a token, layer and hidden unit (18 when activations are computed again) and 16 bytes a logit,
+    of which there are those of supervised tokens (see `head`); the libraries themselves. The byte counts were
     fitted to peaks of Qwen3-shaped models on CPU, fp32 and bf16 alike (within 10 % from 4 × 256 on).
     """
 
@@ -48,18 +48,21 @@ def make_plan(
     model: Any, encoded: Encoded, order: list[tuple[int, ...]], *, stage: str, held_out: int,
     epochs: int, steps: int, batch_tokens: int, max_tokens: int, packed: bool = False,
     checkpointing: bool = False, tasks: Iterable[str] = (),
-    sources: dict[str, int] | None = None,
+    sources: dict[str, int] | None = None, every_logit: bool = False,
 ) -> Plan:  # fmt: skip
-    """The plan of training `model` on `encoded.examples` in `order`."""
+    """The plan of training `model` on `encoded.examples` in `order`. `every_logit`: also those of tokens without loss
+    are made."""
     examples = encoded.examples
     lengths = [[len(examples[i].ids) for i in b] for b in order]
     padded = [width([sum(b)]) if packed else len(b) * width(b) for b in lengths]
+    supervised = [sum(examples[i].supervised for i in b) for b in order]
+    logits = max(padded if every_logit else supervised)
     return Plan(
         stage=stage,
         samples=len(examples),
         held_out_samples=held_out,
         tokens=sum(map(sum, lengths)) // epochs,
-        supervised_tokens=sum(examples[i].supervised for b in order for i in b) // epochs,
+        supervised_tokens=sum(supervised) // epochs,
         padded_tokens=sum(padded) // epochs,
         epochs=epochs,
         steps=steps,
@@ -69,19 +72,19 @@ def make_plan(
         excluded=len(encoded.excluded),
         parameters=sum(p.numel() for p in model.parameters()),
         trained_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        memory_mb=_memory_mb(model, max(padded), 18 if checkpointing else 144),
+        memory_mb=_memory_mb(model, max(padded), logits, 18 if checkpointing else 144),
         tasks=dict.fromkeys(sorted(tasks), 0)
         | dict(sorted(Counter(e.task for e in examples if e.task).items())),
         sources=sources or {},
     )
 
 
-def _memory_mb(model: Any, tokens: int, per_unit: int) -> int:
+def _memory_mb(model: Any, tokens: int, logits: int, per_unit: int) -> int:
     parameters = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     config = model.config.get_text_config()
     activations = tokens * config.num_hidden_layers * config.hidden_size * per_unit
-    logits = tokens * config.vocab_size * 16
+    logits *= config.vocab_size * 16
     weights = 4 * parameters + 12 * trained
     return int(_LIBRARIES_MB + (weights + activations + logits) // 2**20)
 
