@@ -75,7 +75,8 @@ def test_a_run_is_read_back_with_its_figures(inspect_ai: Any, data: Path, tmp_pa
     evaluate(["doctorflan_test"], data, Junior(), judges, run, Settings(repeats=2))
     log = logged(run, tmp_path / "run.eval")
     manifest = open_artifact(run).manifest
-    assert (log.status, log.eval.task, log.eval.model) == ("success", "doctorflan_test", "junior")
+    assert (log.status, log.eval.task) == ("success", "doctorflan_test")
+    assert (log.eval.model, log.eval.metadata["model"]) == ("wardround/junior", "junior")
     assert log.eval.metadata["digest"] == manifest.digest
     assert log.eval.metadata["labels"] == log.eval.tags == list(manifest.labels)
     assert log.eval.config.epochs == 2
@@ -96,7 +97,7 @@ def test_a_run_is_read_back_with_its_figures(inspect_ai: Any, data: Path, tmp_pa
     assert found["score"].metrics["ci95_low"].value == figures["overall"]["low"]
     assert found["score: strict"].metrics["mean"].value == pytest.approx((3 + 7 + 7) / 3)
     assert (found["score"].scored_samples, found["score"].unscored_samples) == (6, 0)
-    assert log.stats.model_usage["junior"].input_tokens == 6 * 3
+    assert log.stats.model_usage["wardround/junior"].input_tokens == 6 * 3
 
 
 def test_turns_and_the_models_own_answers(inspect_ai: Any, dialogues: Path, tmp_path: Path) -> None:

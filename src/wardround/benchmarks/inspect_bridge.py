@@ -22,14 +22,14 @@ import msgspec
 
 from wardround import __version__
 from wardround.artifact import digest_of, sha256_file
-from wardround.benchmarks import benchmark
-from wardround.benchmarks.data import locate
+from wardround.benchmarks import Benchmark, benchmark
+from wardround.benchmarks.data import file_of
 from wardround.benchmarks.item import Item, jury
 from wardround.benchmarks.judge import Language
 from wardround.benchmarks.settings import Settings
 from wardround.errors import UsageError
 from wardround.models.wire import failed
-from wardround.records import Answer, Case, ImagePart, Message, Request, Score
+from wardround.records import Answer, Case, Exclusion, ImagePart, Message, Request, Score
 
 ROLE = "grader"
 ANSWERS = "wardround_answers"
@@ -170,11 +170,7 @@ def inspect_task(
     from inspect_ai.dataset import MemoryDataset, Sample
     from inspect_ai.model import GenerateConfig
 
-    bench = benchmark(name, language)
-    file = locate(None if data is None else Path(data), bench.file, bench.shipped)
-    cases, skipped, labels = bench.load(file)
-    if not cases:
-        raise UsageError(f"{file}: no case for {name}", hint="check that this is its data")
+    bench, file, (cases, skipped, labels) = _load(name, data, language)
     samples = [
         Sample(
             id=case.id,
@@ -189,7 +185,7 @@ def inspect_task(
         )
         for case in cases
     ]
-    asked = _Asked(name, language, {case.id: case for case in cases}, judge)
+    asked = _Asked(bench, cases, judge)
     turns = max(len(case.turns) for case in cases)
     s = Settings()
     return Task(
@@ -210,6 +206,30 @@ def inspect_task(
     )
 
 
+def inspect_scorer(
+    name: str,
+    turn: int = 1,
+    data: str | Path | None = None,
+    language: Language = "zh",
+    judge: Any = None,
+) -> Any:
+    """How the task of benchmark `name` scores one turn, to score its answers in a log again. Data and judges as there."""
+    need_inspect()
+    bench, _, (cases, _, _) = _load(name, data, language)
+    return _grading(_Asked(bench, cases, judge), turn)
+
+
+def _load(
+    name: str, data: str | Path | None, language: Language
+) -> tuple[Benchmark, Path, tuple[list[Case], list[Exclusion], list[str]]]:
+    bench = benchmark(name, language)
+    file = file_of(bench, None if data is None else Path(data))
+    loaded = bench.load(file)
+    if not loaded[0]:
+        raise UsageError(f"{file}: no case for {name}", hint="check that this is its data")
+    return bench, file, loaded
+
+
 def targets(case: Case) -> str | list[str]:
     """The reference; one for each turn where there are several."""
     references = [t.reference for t in case.turns]
@@ -219,10 +239,20 @@ def targets(case: Case) -> str | list[str]:
 class _Asked:
     """A benchmark with its cases by id and its judges, shared by a task's solver and scorers."""
 
-    def __init__(self, name: str, language: Language, cases: dict[str, Case], judge: Any) -> None:
-        self.bench = benchmark(name, language)
-        self.cases = cases
+    def __init__(self, bench: Benchmark, cases: Sequence[Case], judge: Any) -> None:
+        self.bench = bench
+        self.cases = {case.id: case for case in cases}
         self._judge = judge
+
+    def case(self, state: Any) -> Case:
+        """The case of a sample; `UsageError` when the data has none of its id."""
+        found = self.cases.get(str(state.sample_id))
+        if found is None:
+            raise UsageError(
+                f"{self.bench.name}: no case {state.sample_id} in this data",
+                hint="name the benchmark and the data that were asked",
+            )
+        return found
 
     def judges(self) -> list[InspectModel]:
         """The judges of the evaluation under way."""
@@ -240,7 +270,7 @@ def _solver(asked: _Asked) -> Any:
 
     def wardround_turns() -> Any:
         async def solve(state: Any, generate: Any) -> Any:
-            case = asked.cases[str(state.sample_id)]
+            case = asked.case(state)
             answers: list[Answer] = []
             said = len(asked.bench.messages(case, ()))
             for turn in range(1, len(case.turns) + 1):
@@ -260,33 +290,45 @@ def _solver(asked: _Asked) -> Any:
     return solver(name="wardround_turns")(wardround_turns)()
 
 
+def metrics() -> list[Any]:
+    """Mean and standard error of a score; the error is over clusters, as our intervals are."""
+    from inspect_ai.scorer import mean, stderr
+
+    return [mean(), stderr(cluster="cluster")]
+
+
 def _scorer(asked: _Asked, name: str, turn: int) -> Any:
-    """Scores one turn; nothing where a case has no such turn. The standard error is over clusters, as ours."""
+    from inspect_ai.scorer import scorer
+
+    def wardround_score() -> Any:
+        return _grading(asked, turn)
+
+    return scorer(metrics=metrics(), name=name)(wardround_score)()
+
+
+def _grading(asked: _Asked, turn: int) -> Any:
+    """Scores one turn; nothing where a case has no such turn."""
     from inspect_ai.model import get_model
-    from inspect_ai.scorer import mean, scorer, stderr
 
     async def ask(model: Any, request: Request) -> Answer:
         answer: Answer = await model.complete(request)
         return answer
 
-    def wardround_score() -> Any:
-        async def score(state: Any, target: Any) -> Any:
-            case = asked.cases[str(state.sample_id)]
-            if turn > len(case.turns):
-                return None
-            answers = _answers(state, case)[:turn]
-            if len(answers) < turn:
-                return to_score(Score(status="failed", reason=NOT_ASKED), {}, None)
-            model, judges = InspectModel(get_model()), asked.judges()
-            settings = Settings(language=asked.bench.language)
-            item = Item(asked.bench, case, state.epoch, model, judges, settings)
-            by_judge = await item.grade(ask, turn, answers)
-            last = answers[-1]
-            return to_score(item.noted(turn, last, jury(last, by_judge)), by_judge, last.text)
+    async def score(state: Any, target: Any) -> Any:
+        case = asked.case(state)
+        if turn > len(case.turns):
+            return None
+        answers = _answers(state, case)[:turn]
+        if len(answers) < turn:
+            return to_score(Score(status="failed", reason=NOT_ASKED), {}, None)
+        model, judges = InspectModel(get_model()), asked.judges()
+        settings = Settings(language=asked.bench.language)
+        item = Item(asked.bench, case, state.epoch, model, judges, settings)
+        by_judge = await item.grade(ask, turn, answers)
+        last = answers[-1]
+        return to_score(item.noted(turn, last, jury(last, by_judge)), by_judge, last.text)
 
-        return score
-
-    return scorer(metrics=[mean(), stderr(cluster="cluster")], name=name)(wardround_score)()
+    return score
 
 
 def _answers(state: Any, case: Case) -> list[Answer]:

@@ -8,7 +8,9 @@ computed anew but the mean of each single judge. Labels stand in the metadata an
 
 The prompt around a question is not in the records. It is made again from the test file if that is still where the
 run found it, with the same digest; else the log shows the bare questions and says so (`messages` in the metadata).
-Equal runs give equal logs: ids come from the digest.
+Equal runs give equal logs: ids come from the digest. What inspect_ai needs to go on from a log is in it: the task's
+name and arguments (own data by its path as seen from where the log was written), endpoints by inspect_ai's name for
+them with their URLs, and the answers where the task's scorers look.
 """
 
 from __future__ import annotations
@@ -16,19 +18,32 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from wardround.artifact import Artifact, digest_of, open_artifact, sha256_file
 from wardround.benchmarks import BENCHMARKS, Benchmark, benchmark
-from wardround.benchmarks.inspect_bridge import need_inspect, score_names, to_chat, to_score
+from wardround.benchmarks.data import ITEMS
+from wardround.benchmarks.inspect_bridge import (
+    ANSWERS,
+    ROLE,
+    need_inspect,
+    score_names,
+    to_chat,
+    to_score,
+)
 from wardround.benchmarks.record import RunRecord
 from wardround.errors import UsageError
-from wardround.records import Case, Message, decode
+from wardround.records import Answer, Case, Message, decode
 
 SUFFIXES = (".eval", ".json")
+SERVICE = "openai-api/wardround"
+"""inspect_ai's provider for OpenAI-compatible servers, and the service whose key it takes from WARDROUND_API_KEY."""
 AS_SENT = "as sent"
 BARE = "questions without the prompt around them: the test file is not at hand as it was"
 
@@ -68,13 +83,15 @@ class _Log:
     def __init__(
         self, artifact: Artifact, summary: dict[str, Any], name: str, records: list[RunRecord]
     ) -> None:
-        self.manifest, self.summary, self.name = artifact.manifest, summary, name
+        self.path, self.manifest = artifact.path, artifact.manifest
+        self.summary, self.name = summary, name
         self.figures: dict[str, Any] = summary["benchmarks"][name]
         self.records = records
         self.bench, self.cases = _cases(artifact, name)
         self.turns = score_names(max((r.turn for r in records), default=1))
         judges = sorted({j for r in records for j in r.judges})
         self.judges = judges if len(judges) > 1 else []
+        self.model = _known_as(self.manifest.config["model"], summary["model"])
 
     def log(self) -> Any:
         """The whole `EvalLog`."""
@@ -87,8 +104,7 @@ class _Log:
         samples = [
             self._sample(list(group)) for _, group in itertools.groupby(self.records, key=key)
         ]
-        model = self.summary["model"]
-        usage: ModelUsage = sum((s.model_usage[model] for s in samples), ModelUsage())
+        usage: ModelUsage = sum((s.model_usage[self.model] for s in samples), ModelUsage())
         return EvalLog(
             status="success",
             eval=self._spec(),
@@ -97,7 +113,7 @@ class _Log:
             stats=EvalStats(
                 started_at=self._began(),
                 completed_at=self.manifest.created,
-                model_usage={model: usage},
+                model_usage={self.model: usage},
             ),
             samples=samples,
         )
@@ -114,7 +130,6 @@ class _Log:
         m, config = self.manifest, self.manifest.config
         ids = list(dict.fromkeys(r.case for r in self.records))
         file = next((i.path for i in m.inputs if i.role == f"data:{self.name}"), None)
-        judges = [{"model": j} for j in self.summary["judges"]]
         commit, _, dirty = m.commit.partition("+")
         return EvalSpec(
             eval_id=m.digest[:22],
@@ -125,15 +140,15 @@ class _Log:
             task_registry_name=f"wardround/{self.name}",
             task_display_name=f"{self.figures['zh']} {self.figures['en']}",
             task_version=m.software,
-            task_args={"language": config["language"]},
+            task_args={"language": config["language"], **self._own_data()},
             tags=list(m.labels) or None,
             dataset=EvalDataset(name=self.name, location=file, samples=len(ids), sample_ids=ids),
-            model=self.summary["model"],
+            model=self.model,
             model_generate_config=GenerateConfig(
                 max_tokens=config["max_tokens"], temperature=config["temperature"]
             ),
             model_base_url=config["model"].get("url"),
-            model_roles={"grader": judges} if judges else None,
+            model_roles=self._roles(),
             config=EvalConfig(epochs=config["repeats"], limit=config["limit"]),
             revision=EvalRevision(type="git", origin="", commit=commit, dirty=bool(dirty))
             if commit
@@ -145,6 +160,22 @@ class _Log:
             ],  # what inspect_ai computes when someone edits a score
             metadata=self._metadata(),
         )
+
+    def _roles(self) -> dict[str, Any] | None:
+        """The judges in their role, if inspect_ai can open them: it gives up on a whole log over one that it can't,
+        whoever is named in their place."""
+        judges = self.manifest.config["judges"]
+        if not judges or any(j.get("kind") != "endpoint" for j in judges):
+            return None
+        return {ROLE: [{"model": _known_as(j, ""), "base_url": j["url"]} for j in judges]}
+
+    def _own_data(self) -> dict[str, str]:
+        """The task's argument for a test file that isn't the shipped one: its path as seen from here."""
+        shipped = (ITEMS / self.bench.shipped).resolve() if self.bench is not None else None
+        file = next((i.path for i in self.manifest.inputs if i.role == f"data:{self.name}"), None)
+        if file is None or (place := (self.path / file).resolve()) == shipped:
+            return {}
+        return {"data": os.path.relpath(place)}
 
     def _metadata(self) -> dict[str, Any]:
         m = self.manifest
@@ -162,6 +193,7 @@ class _Log:
             "scale": self.figures["scale"],
             "reasons": self.figures["reasons"],
             "skipped": self.figures["skipped"],
+            "model": self.summary["model"],
             "judges": self.summary["judges"],
             "seed": m.seed,
             "cost": m.cost,
@@ -175,7 +207,7 @@ class _Log:
         from inspect_ai.log import EvalError, EvalSample
         from inspect_ai.model import ModelOutput, ModelUsage
 
-        first, model = records[0], self.summary["model"]
+        first, model = records[0], self.model
         opening, messages, answered = self._conversation(records)
         place = f"{first.case}-r{first.repeat}"
         given = sum(r.tokens_in or 0 for r in records)
@@ -207,6 +239,7 @@ class _Log:
                     input_tokens=given, output_tokens=taken, total_tokens=given + taken
                 )
             },
+            store={ANSWERS: _as_left(records)},
             uuid=digest_of([self.manifest.digest, self.name, place])[:22],
             error=None
             if lost is None
@@ -294,6 +327,28 @@ def _figure(name: str, metrics: dict[str, float | None], counts: dict[str, int])
         metrics={k: EvalMetric(name=k, value=v) for k, v in metrics.items() if v is not None},
         metadata=counts,
     )
+
+
+def _known_as(identity: Mapping[str, Any], name: str) -> str:
+    """A model's name in the log, its provider first as inspect_ai wants it: for an endpoint the one it can be asked by."""
+    known = identity.get("kind") == "endpoint"
+    return f"{SERVICE}/{identity['model']}" if known else f"wardround/{name}"
+
+
+def _as_left(records: Sequence[RunRecord]) -> list[Any]:
+    """The answers as our solver leaves them for the scorers: up to the first that failed."""
+    answers = []
+    for r in records:
+        answers.append(
+            Answer(
+                status=r.status, text=r.answer, reason=r.reason, finish_reason=r.finish_reason,
+                tokens_in=r.tokens_in, tokens_out=r.tokens_out,
+            )
+        )  # fmt: skip
+        if r.status == "failed":
+            break
+    found: list[Any] = msgspec.to_builtins(answers)
+    return found
 
 
 def _stop(reason: str) -> Any:
