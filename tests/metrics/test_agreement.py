@@ -61,6 +61,56 @@ def test_icc_is_the_published_example() -> None:
     assert ag.icc2(np.ones((5, 3))) == (None, None)
 
 
+def test_one_way_icc_is_the_published_example() -> None:
+    """ICC(1,1) = .17, ICC(1,4) = .44."""
+    single, average = ag.icc1(np.array(SHROUT_FLEISS))
+    assert single == pytest.approx(0.17, abs=0.005)
+    assert average == pytest.approx(0.44, abs=0.005)
+
+
+# Sokal & Rohlf, Biometry, width of scutum of ticks on four rabbits: 8, 10, 13 and 6 of them; n₀ = 9.009, and 32.1 % of
+# the variance is among rabbits.
+TICKS = [
+    [380, 376, 360, 368, 372, 366, 374, 382],
+    [350, 356, 358, 376, 338, 342, 366, 350, 344, 364],
+    [354, 360, 362, 352, 366, 372, 362, 344, 342, 358, 351, 348, 348],
+    [376, 344, 342, 372, 374, 360],
+]
+
+
+def padded(groups: list[list[float]]) -> np.ndarray:
+    width = max(map(len, groups), default=0)
+    return np.array([[*g, *[float("nan")] * (width - len(g))] for g in groups])
+
+
+def test_one_way_icc_with_unequal_numbers_is_the_published_example() -> None:
+    single, average = ag.icc1(padded(TICKS))  # type: ignore[arg-type]
+    assert single == pytest.approx(0.321, abs=0.0005)
+    assert average == pytest.approx(1 - 114.485 / 602.576, abs=1e-5)
+    # Spearman–Brown at n₀.
+    assert single is not None
+    assert average == pytest.approx(9.009009 * single / (1 + 8.009009 * single), abs=1e-6)
+
+
+@given(groups=st.lists(st.lists(st.integers(1, 5), max_size=6), min_size=1, max_size=12))
+@settings(max_examples=100, deadline=None)
+def test_one_way_icc_is_the_analysis_of_variance(groups: list[list[int]]) -> None:
+    found = ag.icc1(padded(groups)) if any(groups) else (None, None)  # type: ignore[arg-type]
+    used = [np.array(g, float) for g in groups if len(g) > 1]
+    sizes = np.array([len(g) for g in used], float)
+    alike = len({round(float(g.mean()), 9) for g in used}) == 1
+    if len(used) < 2 or (alike and all(np.ptp(g) == 0 for g in used)):
+        assert found == (None, None)
+    elif alike:
+        assert found[1] is None and found[0] is not None and found[0] < 0
+    elif all(np.ptp(g) == 0 for g in used):
+        assert found == pytest.approx((1, 1))
+    else:
+        f = stats.f_oneway(*used).statistic
+        k = (sizes.sum() - (sizes**2).sum() / sizes.sum()) / (len(used) - 1)
+        assert found == pytest.approx(((f - 1) / (f + k - 1), 1 - 1 / f), rel=1e-6, abs=1e-8)
+
+
 # Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", section E: four observers, twelve units.
 N = float("nan")
 KRIPPENDORFF = [
@@ -72,7 +122,8 @@ KRIPPENDORFF = [
 
 
 @pytest.mark.parametrize(
-    ("level", "value"), [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849)]
+    ("level", "value"),
+    [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849), ("ratio", 0.797)],
 )
 def test_alpha_is_the_published_example(level: ag.Level, value: float) -> None:
     assert ag.krippendorff(np.array(KRIPPENDORFF), level) == pytest.approx(value, abs=0.0006)

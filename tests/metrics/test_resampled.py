@@ -153,3 +153,13 @@ def test_kendall_over_all_pairs_draws_no_more_than_it_can_afford() -> None:
         drawn = np.repeat(np.arange(60), w)
         expected = ag.kendall(few[drawn], y[:60][drawn])
         assert one(rs.kendall(few, y[:60]), w) == pytest.approx(expected, abs=1e-12)
+
+
+def test_kinds_are_drawn_as_their_items_are() -> None:
+    kinds = [np.arange(40) % 3, np.arange(40) % 7 % 5, np.arange(40)]
+    items = np.concatenate(list(rs.weights(np.arange(40), 130, seed=6)))
+    for kind, found in zip(
+        kinds, zip(*rs.drawn_kinds(kinds, 130, seed=6), strict=True), strict=True
+    ):
+        expected = items @ (kind[:, None] == np.arange(kind.max() + 1))
+        assert (np.concatenate(found) == expected).all()

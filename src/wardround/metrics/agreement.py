@@ -4,8 +4,10 @@ A measure that the data don't define (no variation, too few pairs) is None, neve
 alpha can be −0.03, so several measures are reported side by side and none is filled in.
 
 Sources: Pearson, Spearman, Kendall's τ-b as in `scipy.stats`; quadratic-weighted κ (Cohen 1968) in its moment
-form; ICC(2,1) and ICC(2,k) (Shrout & Fleiss 1979); α (Krippendorff 2011) from the coincidence matrix, with
-missing ratings. The tests check each against a library or the published worked example.
+form; ICC(2,1) and ICC(2,k) (Shrout & Fleiss 1979); ICC(1) and ICC(1,k) with any number of ratings an item (analysis
+of variance with k₀: Sokal & Rohlf, Biometry; Donner 1986); α (Krippendorff 2011) from the coincidence matrix, with
+missing ratings. The tests check each against a library or the published worked example. Measures of scores in
+categories (percent agreement, AC1, AC2, κ of many raters) are in `chance`, all side by side in `panel`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from wardround.metrics.arrays import np
 from wardround.metrics.bootstrap import LEVEL, RESAMPLES, drawn, percentile_interval
 
 Numbers = Sequence[float] | np.ndarray
-Level = Literal["nominal", "ordinal", "interval"]
+Level = Literal["nominal", "ordinal", "interval", "ratio"]
 _CELLS = 1 << 18
 
 
@@ -97,6 +99,35 @@ def icc2(ratings: Numbers) -> tuple[float | None, float | None]:
     return float((between - error) / single), float((between - error) / average)
 
 
+def icc1(ratings: Numbers) -> tuple[float | None, float | None]:
+    """(ICC(1), ICC(1,k)): one-way random effects, for one rating and for the mean of an item's ratings.
+
+    For raters who differ from item to item. Mean squares between and within items (MSB, MSW) as in the analysis of
+    variance; with unequal numbers nᵢ of ratings, N in all, on n items, k₀ = (N − Σnᵢ²/N) / (n − 1) stands for k
+    (Donner 1986, Int. Stat. Rev. 54:67): ICC(1) = (MSB − MSW) / (MSB + (k₀ − 1)·MSW), ICC(1,k) = (MSB − MSW) / MSB,
+    which is the reliability of the mean of k₀ ratings. Below 0 where items differ less than their ratings do.
+
+    Args:
+        ratings: shape (items, raters), NaN where a rater gave none. Items rated less than twice are left out, as in
+            α: they would draw k₀ towards 1, and nobody asks for the reliability of a mean of one.
+    """
+    m = np.asarray(ratings, float)
+    given = ~np.isnan(m)
+    raters = given.sum(axis=1)
+    m, given, raters = m[raters > 1], given[raters > 1], raters[raters > 1]
+    n, total = len(raters), int(raters.sum())
+    if n < 2:
+        return None, None
+    values = np.where(given, m - m[given].mean(), 0.0)
+    means = values.sum(axis=1) / raters
+    across = float((raters * means**2).sum()) / (n - 1)
+    error = float((((values - means[:, None]) * given) ** 2).sum()) / (total - n)
+    k = (total - float((raters**2).sum()) / total) / (n - 1)
+    below = across + (k - 1) * error
+    single = (across - error) / below if below > 1e-12 else None
+    return single, (across - error) / across if across > 1e-12 else None
+
+
 def krippendorff(ratings: Numbers, level: Level = "ordinal") -> float | None:
     """Krippendorff's α. `ratings` has shape (raters, items), NaN where a rater gave none.
 
@@ -125,6 +156,13 @@ def _distances(values: np.ndarray, margin: np.ndarray, level: Level) -> np.ndarr
     if level == "interval":
         interval: np.ndarray = (values[:, None] - values[None, :]) ** 2
         return interval
+    if level == "ratio":
+        if (values <= 0).any():
+            raise ValueError(f"ratio level needs ratings above 0, not {values.min():g}")
+        shares: np.ndarray = (
+            (values[:, None] - values[None, :]) / (values[:, None] + values[None, :])
+        ) ** 2
+        return shares
     # Ordinal: the number of values between two ranks, both ends counted by half.
     place = np.cumsum(margin) - margin / 2
     ordinal: np.ndarray = (place[:, None] - place[None, :]) ** 2

@@ -82,6 +82,61 @@ def mean_by_cluster(
     return _mean([sums[n] for n in names], [counts[n] for n in names], seed, level, resamples)
 
 
+def column_means(
+    values: np.ndarray,
+    *,
+    seed: int = 0,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+) -> list[Estimate]:
+    """The mean of each column with its BCa interval, the same resamples of the rows for all columns.
+
+    `values` has shape (clusters, columns), NaN where a cluster has none. For many questions put to the same people:
+    one drawing serves them all. A resample in which nobody answered a question says nothing of it.
+    """
+    from wardround.metrics.arrays import np
+
+    there = ~np.isnan(values)
+    filled, present = np.where(there, values, 0.0), there.astype(float)
+    sums, counts = _weighted_sums(filled, present, seed, resamples)
+    return [
+        _column(values[there[:, j], j], sums[:, j], counts[:, j], level)
+        for j in range(values.shape[1])
+    ]
+
+
+def _weighted_sums(
+    values: np.ndarray, present: np.ndarray, seed: int, resamples: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums and numbers of values in each resample of the rows, both of shape (resamples, columns)."""
+    from wardround.metrics.arrays import np
+
+    k = len(values)
+    step = max(1, 8 * _CELLS // max(k, 1))
+    sums, counts = [values[:0]], [present[:0]]
+    for start in range(0, resamples if k > 1 else 0, step):
+        rows = min(step, resamples - start)
+        index = drawn(seed, start * k, rows * k, k).reshape(rows, k) + np.arange(rows)[:, None] * k
+        weights = np.bincount(index.ravel(), minlength=rows * k).reshape(rows, k).astype(float)
+        sums.append(weights @ values)
+        counts.append(weights @ present)
+    return np.concatenate(sums), np.concatenate(counts)
+
+
+def _column(mine: np.ndarray, sums: np.ndarray, counts: np.ndarray, level: float) -> Estimate:
+    from wardround.metrics.arrays import np
+
+    n = len(mine)
+    if not n:
+        return NOTHING
+    mean = float(mine.mean())
+    if n < 2:
+        return Estimate(mean=_round(mean), low=None, high=None, n=n, clusters=n)
+    means = np.sort(sums[counts > 0] / counts[counts > 0])
+    low, high = _bca(mean, means, _jackknife(mine, np.ones(n)), level)
+    return Estimate(mean=_round(mean), low=_round(low), high=_round(high), n=n, clusters=n)
+
+
 def _mean(
     sums_: Sequence[float], counts_: Sequence[int], seed: int, level: float, resamples: int
 ) -> Estimate:

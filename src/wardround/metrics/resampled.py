@@ -23,6 +23,8 @@ Measure = Callable[[np.ndarray], np.ndarray]
 
 _TINY = 1e-12
 _CELLS = 1 << 14
+_BLOCK = 1 << 18
+"""Weights of kinds at once."""
 _PAIRWISE = 2e9
 """Pairs of items that Kendall's τ may look at over all resamples; above it fewer are drawn."""
 LEAST = 200
@@ -63,7 +65,37 @@ def weights(clusters: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndar
         yield counts[:, clusters].astype(float)
 
 
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+def drawn_kinds(
+    kinds: Sequence[np.ndarray], resamples: int, seed: int
+) -> Iterator[list[np.ndarray]]:
+    """The draws of `weights` of single items, summed by kind: how often an item of each kind was drawn.
+
+    Args:
+        kinds: for each way of sorting the same items into kinds, every item's kind as a number from 0, shape (items,).
+
+    Yields blocks of resamples: for each way an array (resamples in the block, kinds). Where thousands of items are of
+    few kinds, a measure of kinds costs next to nothing.
+    """
+    k = len(kinds[0])
+    numbers = [int(kind.max()) + 1 for kind in kinds]
+    step = max(1, _CELLS // k)
+    block = step * max(1, _BLOCK // (step * max(numbers)))
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        out = [np.empty((size, number)) for number in numbers]
+        for first in range(0, size, step):
+            rows = min(step, size - first)
+            index = drawn(seed, (start + first) * k, rows * k, k)
+            for kind, number, table in zip(kinds, numbers, out, strict=True):
+                found = kind.take(index)
+                if rows > 1:
+                    found += np.repeat(np.arange(rows) * number, k)
+                counts = np.bincount(found, minlength=rows * number)
+                table[first : first + rows] = counts.reshape(rows, number)
+        yield out
+
+
+def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """above / below, NaN where `below` is (next to) nothing."""
     out = np.full(above.shape, np.nan)
     np.divide(above, below, out=out, where=below > _TINY)
@@ -92,7 +124,7 @@ def pearson(a: Numbers, b: Numbers) -> Measure:
         n = _count(w)
         sx, sy, xx, yy, xy = (w @ columns).T
         scale = _spread(xx, sx, n) * _spread(yy, sy, n)
-        return _ratio(xy - sx * sy / n, np.sqrt(scale) * (n > 1))
+        return ratio(xy - sx * sy / n, np.sqrt(scale) * (n > 1))
 
     return measure
 
@@ -135,7 +167,7 @@ def spearman(a: Numbers, b: Numbers) -> Measure:
         p, q = x.ranks(w) - middle, y.ranks(w) - middle
         wp = w * p
         scale = np.einsum("ri,ri->r", wp, p) * np.einsum("ri,ri->r", w * q, q)
-        return _ratio(np.einsum("ri,ri->r", wp, q), np.sqrt(np.maximum(scale, 0)))
+        return ratio(np.einsum("ri,ri->r", wp, q), np.sqrt(np.maximum(scale, 0)))
 
     return measure
 
@@ -147,7 +179,7 @@ def kendall(a: Numbers, b: Numbers) -> Measure:
     agreeing = _by_table(x, y) if _repeats(x, y) else _by_pairs(x, y)
 
     def measure(w: np.ndarray) -> np.ndarray:
-        return _ratio(agreeing(w), np.sqrt(x.pairs_apart(w) * y.pairs_apart(w)))
+        return ratio(agreeing(w), np.sqrt(x.pairs_apart(w) * y.pairs_apart(w)))
 
     return measure
 
@@ -215,7 +247,7 @@ def quadratic_kappa(a: Numbers, b: Numbers) -> Measure:
         sx, sy, squares, apart = (w @ columns).T
         # var x + var y + (mean x − mean y)², all over n.
         expected = squares / n - 2 * sx * sy / n**2
-        return 1 - _ratio(apart / n, expected * (n > 1))
+        return 1 - ratio(apart / n, expected * (n > 1))
 
     return measure
 
@@ -241,7 +273,7 @@ def icc2(ratings: Numbers, which: Literal["single", "average"]) -> Measure:
         single = between + (k - 1) * error + k * (spread - error) / n
         average = between + (spread - error) / n
         defined = (n > 1) & (single > _TINY) & (average > _TINY)
-        return _ratio(between - error, (single if which == "single" else average) * defined)
+        return ratio(between - error, (single if which == "single" else average) * defined)
 
     return measure
 
@@ -268,7 +300,7 @@ def krippendorff(ratings: Numbers, level: Literal["ordinal", "interval"]) -> Mea
             place = np.broadcast_to(values, margin.shape)
         else:
             place = np.cumsum(margin, axis=1) - margin / 2
-        place = place - _ratio((margin * place).sum(axis=1), n)[:, None]
+        place = place - ratio((margin * place).sum(axis=1), n)[:, None]
         squares = (margin * place**2).sum(axis=1)
         # Σ over ordered pairs within an item of place·place', by raters instead of values: never values².
         sums = np.zeros(w.shape)
@@ -282,7 +314,7 @@ def krippendorff(ratings: Numbers, level: Literal["ordinal", "interval"]) -> Mea
         within = np.einsum("ri,ri,i->r", w, sums**2 - own, weight)
         expected = 2 * n * squares
         disagreement = 2 * (squares - within)
-        return 1 - _ratio(disagreement * (n - 1), expected * (n > 1))
+        return 1 - ratio(disagreement * (n - 1), expected * (n > 1))
 
     return measure
 
