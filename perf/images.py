@@ -9,8 +9,9 @@ for all runs.
 
     python perf/images.py [--cases 500] [--rounds 3] [--latency-ms 0 20 100] [--check]
 
-Limit with `--check`: the asking at 0.8 of the bare client's rate or better wherever the endpoint takes any time at all. At
-0 ms there is nothing to wait for, and what shows is the journal and the accounts of a request, with a picture or not.
+Limit with `--check`: the asking at 0.8 of the bare client's rate or better, however quickly the endpoint answers. At 0 ms the
+server itself is what both wait for; the bare client gives aiohttp each body whole, which copies it behind its headers once
+more, while ours go out in pieces, so that a ratio above 1 is possible.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import loopback
@@ -74,6 +77,17 @@ def write_bodies(data: Path, path: Path) -> int:
     return count
 
 
+def made(folder: Path, cases: int) -> tuple[float, int]:
+    """The set, collected, and its bodies; pictures a second in collecting, and how many bodies."""
+    from wardround.images.collect import collect
+
+    rows = write_set(folder / "raw", cases)
+    started = time.perf_counter()
+    collect("cxr_quality", rows, folder / "set")
+    spent = time.perf_counter() - started
+    return cases / spent, write_bodies(folder / "set", folder / "bodies.jsonl")
+
+
 def measure(name: str, command: list[str], folder: Path, latency_ms: float) -> dict[str, float]:
     """One contender against a server of its own, so that its first and last request are this one's."""
     with loopback.running(latency_ms) as url:
@@ -91,24 +105,16 @@ def main() -> int:
     result: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        from wardround.images.collect import collect
-
-        rows = write_set(folder / "raw", options.cases)
-        started = time.perf_counter()
-        collect("cxr_quality", rows, folder / "set")
-        result["collect_per_s"] = options.cases / (time.perf_counter() - started)
-        asked = write_bodies(folder / "set", folder / "bodies.jsonl")
+        # In a process of its own: a contender's peak memory counts from what its parent had when it was started.
+        with ProcessPoolExecutor(1, get_context("spawn")) as apart:
+            result["collect_per_s"], asked = apart.submit(made, folder, options.cases).result()
         size = (folder / "bodies.jsonl").stat().st_size / options.cases
         print(f"{options.cases} pictures of {SIZE[0]} × {SIZE[1]}, {size / 1e3:.0f} kB of body each; "
               f"collect: {result['collect_per_s']:.0f} a second")  # fmt: skip
         for latency in options.latency_ms:
             result |= compare(folder, options.cases, asked, options.rounds, latency)
     print(json.dumps({k: round(v, 3) for k, v in result.items()}))
-    low = [
-        k
-        for k, v in result.items()
-        if k.startswith("rate_ratio") and k != "rate_ratio_0ms" and v < LIMIT
-    ]
+    low = [k for k, v in result.items() if k.startswith("rate_ratio") and v < LIMIT]
     if options.check and low:
         print(f"below {LIMIT}: {', '.join(low)}", file=sys.stderr)
         return 1

@@ -36,6 +36,11 @@ def arguments(p: argparse.ArgumentParser) -> None:
     s.add_argument("--count", type=int, default=60, metavar="N")
     s.add_argument("--prevalence", type=float, default=0.7, metavar="P")
     s.add_argument("--seed", type=int, default=0)
+    s = step("phantoms", _phantoms, "drawn phantoms of known truth: sets to try things with")
+    s.add_argument("set", choices=("retina", "cxr_quality"))
+    s.add_argument("--out", type=Path, required=True, metavar="DIR")
+    s.add_argument("--count", type=int, default=24, metavar="N")
+    s.add_argument("--seed", type=int, default=0)
     s = step("check", _check, "what is wrong in DICOM headers: files, folders, or a CSV of headers")
     s.add_argument("sources", type=Path, nargs="+", metavar="SOURCE")
     s = step("fetch", _fetch, "fetch instances from DICOMweb into a folder")
@@ -70,13 +75,21 @@ def _collect(args: argparse.Namespace) -> int:
 
 
 def _faults(args: argparse.Namespace) -> int:
-    from wardround.images.collect import generate, read_base
+    from wardround.images.made import generate, read_base
 
     if args.count < 1:
         raise UsageError(f"--count {args.count}: must be 1 or more")
     bases = [(path, read_base(path)) for path in args.bases]
     made = generate(bases, args.out, count=args.count, seed=args.seed, prevalence=args.prevalence)
     return _made(args, made)
+
+
+def _phantoms(args: argparse.Namespace) -> int:
+    from wardround.images.made import phantoms
+
+    if args.count < 1:
+        raise UsageError(f"--count {args.count}: must be 1 or more")
+    return _made(args, phantoms(args.set, args.out, seed=args.seed, count=args.count))
 
 
 def _made(args: argparse.Namespace, artifact: Artifact) -> int:
@@ -88,8 +101,8 @@ def _made(args: argparse.Namespace, artifact: Artifact) -> int:
         if summary[name]:
             told = ", ".join(f"{k} {n}" for k, n in summary[name].items())
             lines.append(f"{name}: {told}")
-    for fault, (_, why) in summary.get("not_simulated", {}).items():
-        lines.append(f"not simulated: {fault}: {why}")
+    for label, (_, why) in summary.get("not_simulated", {}).items():
+        lines.append(f"not drawn: {label}: {why}")
     lines += [f"! {label}" for label in artifact.manifest.labels]
     return _tell(args, {"path": str(artifact.path), "digest": artifact.manifest.digest, **summary}, lines)  # fmt: skip
 

@@ -10,6 +10,7 @@ Two rules are built into the types. An unscored value is `None` with a reason, n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -34,6 +35,30 @@ class ImageURL(Record, frozen=True, kw_only=True):
     """Where the image of an `ImagePart` is: an http(s) URL or a `data:` URL with base64."""
 
     url: str
+
+
+class StoredURL:
+    """Stands in an `ImagePart` for an `ImageURL` whose text lies outside memory and goes into a body as it is.
+
+    `read` gives the URL in ASCII, with nothing in it that JSON escapes: a `data:` URL with base64. Of all encoders
+    `models.wire` alone knows it.
+    """
+
+    __slots__ = ("read",)
+
+    def __init__(self, read: Callable[[], bytes]) -> None:
+        self.read = read
+
+    @property
+    def url(self) -> str:
+        """The whole text, read now."""
+        return str(self.read(), "ascii")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredURL) and self.url == other.url
+
+    def __hash__(self) -> int:
+        return hash(self.url)
 
 
 class ImagePart(Record, frozen=True, kw_only=True, tag="image_url", tag_field="type"):

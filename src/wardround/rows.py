@@ -8,7 +8,7 @@ read a line at a time, so memory stays bounded; a JSON array is read whole. A ro
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,13 @@ _ENCODINGS = ("utf-8-sig", "gb18030")
 
 Bad = Callable[[int, str], None]
 """Takes a bad row: its number from 1 and what is wrong with it."""
+
+STARTER = (
+    "自编入门题集，未经医师审定 / Starter items written for this project, not reviewed by a doctor"
+)
+
+ITEMS = Path(__file__).parent / "benchmarks" / "items"
+"""The items that come with the package."""
 
 
 def encoding_of(path: Path) -> str:
@@ -114,3 +121,38 @@ def _refuse(path: Path, number: int, problem: str, bad: Bad | None) -> None:
             hint="mend the row, or leave it out",
         )  # fmt: skip
     bad(number, problem)
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """(row number from 1, row) for each row of a .jsonl, .json or .parquet file."""
+    if path.suffix == ".parquet":
+        yield from _parquet(path)
+    else:
+        yield from read_json_rows(path)
+
+
+def _parquet(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowInvalid as e:
+        raise InputError(f"not a Parquet file ({e})", path=path, hint="check the file") from e
+    number = 0
+    with file:
+        for batch in file.iter_batches():
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+
+
+def text_of(row: Mapping[str, Any], field: str) -> str:
+    """The field as stripped text; "" when absent or null."""
+    value = row.get(field)
+    return "" if value is None else str(value).strip()
+
+
+def starter_label(row: Mapping[str, Any]) -> list[str]:
+    """The label that every report must show while a row of ours says that no doctor has reviewed it."""
+    return [STARTER] if text_of(row, "review") == "unreviewed" else []

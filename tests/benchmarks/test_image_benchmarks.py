@@ -13,11 +13,13 @@ from tests.images.pictures import chest, dicom, jpeg, opened, png
 from wardround import taxonomy
 from wardround.benchmarks import benchmark
 from wardround.benchmarks.cxr_quality import CxrQuality
+from wardround.benchmarks.header_tables import BASELINE
 from wardround.benchmarks.image_bench import WITHOUT, NoImage
 from wardround.benchmarks.retina import ORDERS, Retina
 from wardround.benchmarks.run import Settings, evaluate
 from wardround.errors import UsageError
 from wardround.images.collect import collect
+from wardround.images.made import PHANTOM
 from wardround.metrics.arrays import np
 from wardround.models.names import ModelOptions, open_model
 from wardround.models.scripted import ScriptedModel
@@ -171,10 +173,66 @@ def test_an_artifact_gives_the_same_answers_and_notices_a_changed_picture(
     assert [e.reason for e in skipped] == ["changed_since_sealed"]
 
 
-def test_without_data_it_says_what_to_give(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no retina\.jsonl comes") as e:
+def test_without_data_phantoms_are_drawn_once_and_said_to_be_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    names = ["retina", "cxr_quality", "report_quality"]
+    made = evaluate(names, None, ScriptedModel("pick"), [], tmp_path / "x", Settings()).artifact
+    assert made is not None and PHANTOM in made.manifest.labels
+    found = summary(tmp_path / "x")
+    assert found["retina"]["cases"] == 24 * ORDERS and found["cxr_quality"]["cases"] == 24
+    assert found["retina"]["counts"]["unscored"] == found["retina"]["skipped"] == 0
+    kept = tmp_path / "cache/wardround"
+    before = {p: p.stat().st_mtime_ns for p in kept.rglob("*")}
+    again = evaluate(["retina"], None, ScriptedModel("pick"), [], tmp_path / "y", Settings())
+    assert again.artifact is not None and before == {
+        p: p.stat().st_mtime_ns for p in kept.rglob("*")
+    }
+
+
+def test_no_place_for_the_phantoms_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UsageError, match="can't be kept there") as e:
         evaluate(["retina"], None, ScriptedModel("pick"), [], tmp_path / "x", Settings())
-    assert "--data" in e.value.hint
+    assert "wardround images phantoms retina" in e.value.hint
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_header_rules_are_a_baseline_that_claims_nothing(tmp_path: Path, prepared: bool) -> None:
+    """Their row has no figures; what they do know of the DICOM pictures stands in a table of its own."""
+    folder = tmp_path / "set"
+    for k, more in enumerate(({}, {"ViewPosition": None}, {"ViewPosition": None})):
+        png(chest(), folder / "p.png")
+        (folder / f"{k}.dcm").write_bytes(dicom(np.roll(chest(), 5 * k, axis=0), **more))
+    rows = [{"id": f"{k}", "image": f"{k}.dcm", "labels": []} for k in range(3)]
+    rows.append({"id": "film", "image": "p.png", "labels": ["implant"]})
+    file = folder / "cxr_quality.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    data = collect("cxr_quality", file, tmp_path / "a").path if prepared else file
+    evaluate(["cxr_quality"], data, ScriptedModel("reference"), [], tmp_path / "r", Settings())
+    tables = {t["id"]: t["rows"] for t in summary(tmp_path / "r")["cxr_quality"]["tables"]}
+    for name, column in (("modality", "part"), ("labels_cxr", "label"), ("clean", "part")):
+        assert tables[name][-1] == {column: BASELINE}
+    every, view = tables["headers"]
+    assert (every["judged"], every["broken"]) == (3, 2)
+    assert view["rule"].endswith("no view position") and view["share"]["mean"] == pytest.approx(
+        2 / 3
+    )
+    control = summary(tmp_path / "r")["cxr_quality_no_image"]["tables"]
+    assert "headers" not in {t["id"] for t in control}
+
+
+def test_without_a_header_nothing_was_judged(tmp_path: Path) -> None:
+    png(chest(), tmp_path / "p.png")
+    file = tmp_path / "cxr_quality.jsonl"
+    file.write_text('{"id": "a", "image": "p.png", "labels": []}')
+    evaluate(["cxr_quality"], file, ScriptedModel("reference"), [], tmp_path / "r", Settings())
+    tables = {t["id"]: t["rows"] for t in summary(tmp_path / "r")["cxr_quality"]["tables"]}
+    assert tables["headers"] == [{"rule": "任一规则 / any rule", "judged": 0}]
 
 
 def test_oct_folders_are_a_test_set_as_they_are(tmp_path: Path) -> None:

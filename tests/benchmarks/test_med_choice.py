@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from wardround import taxonomy
 from wardround.benchmarks import benchmark
-from wardround.benchmarks.choice_files import LETTERS
 from wardround.benchmarks.data import STARTER
 from wardround.benchmarks.med_choice import ORDERS, MedChoice, orders
 from wardround.benchmarks.run import Settings, evaluate
+from wardround.choices import LETTERS
 from wardround.models import Model
 from wardround.models.names import ModelOptions, open_model
 from wardround.models.scripted import ScriptedModel

@@ -11,8 +11,9 @@ import pytest
 from tests.images.pictures import chest, dicom, png
 from wardround.artifact import open_artifact
 from wardround.errors import InputError, UsageError
-from wardround.images.collect import MADE, collect, generate, read_base
+from wardround.images.collect import collect
 from wardround.images.cxr_faults import NOT_SIMULATED, Base
+from wardround.images.made import MADE, generate, read_base
 from wardround.metrics.arrays import np
 
 

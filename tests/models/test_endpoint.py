@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 import json
 import random
 from collections.abc import Awaitable, Callable
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 
 from tests.models.support import Naps, endpoint, question, raw_server
 from wardround.errors import ModelError, UsageError
+from wardround.images.picture import stored_part
 from wardround.models.endpoint import RETRY_AFTER_CAP_S, EndpointModel, key_names, retry_after
 from wardround.models.faults import Faults
 from wardround.models.scripted import ScriptedModel
 from wardround.models.server import ChatServer
-from wardround.records import Answer
+from wardround.models.wire import encode_body
+from wardround.records import Answer, Message, Request, TextPart
 
 NOW = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
 
@@ -302,6 +305,35 @@ def test_redirects_are_not_followed() -> None:
     answer = asyncio.run(scenario())
     assert answer.reason.startswith("http 307: redirects to http://127.0.0.1")
     assert elsewhere == []
+
+
+def test_a_stored_picture_arrives_whole_and_again_after_a_push_back() -> None:
+    """Above a megabyte, where plain bytes would earn a warning, and with its length told."""
+    url = b"data:image/png;base64," + b"QUJD" * 400_000
+    message = Message(role="user", content=(stored_part(lambda: url), TextPart(text="看图")))
+    request = Request(key="k", messages=(message,))
+    had: list[tuple[str, int, bytes]] = []
+
+    async def chat(asked: web.Request) -> web.Response:
+        body = await asked.content.read()
+        had.append((asked.content_type, int(asked.headers["Content-Length"]), body))
+        if len(had) == 1:
+            raise web.HTTPServiceUnavailable
+        return web.json_response({"choices": [{"message": {"content": "好"}}]})
+
+    async def scenario() -> Answer:
+        async with raw_server(chat) as base, endpoint(base, sleep=Naps()) as m:
+            return await m.complete(request)
+
+    answer = asyncio.run(scenario())
+    assert (answer.text, answer.attempts) == ("好", 2)
+    body = encode_body("m", request)
+    assert had == [("application/json", len(body), body)] * 2
+    assert endpoint_digest("http://h/v1", request) == hashlib.sha256(b"http://h/v1\n" + body).hexdigest()  # fmt: skip
+
+
+def endpoint_digest(url: str, request: Request) -> str:
+    return EndpointModel("m", url).request_digest(request)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+from typing import cast
 
 import msgspec
 import pytest
@@ -6,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.models.support import question
+from wardround.images.picture import stored_part
 from wardround.models.wire import (
     Terms,
     as_request,
     as_terms,
     encode_body,
+    encode_pieces,
     error_text,
     read_body,
     read_completion,
@@ -187,3 +190,22 @@ def test_what_would_change_the_meaning_is_refused(asked: dict) -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "咳"}]} | asked
     with pytest.raises(ValueError, match=r"not supported|must be"):
         read_body(msgspec.json.encode(body))
+
+
+def test_a_stored_picture_goes_as_the_same_bytes() -> None:
+    """In pieces, its own uncopied; joined they are the body that the text itself would make."""
+    url = b"data:image/png;base64," + b"QUJD" * 1000
+    asked = (TextPart(text='看图\0"\\'), ImagePart(image_url=ImageURL(url=url.decode())))
+    again = (asked[0], stored_part(lambda: url), stored_part(lambda: url))
+    plain = Request(key="k", messages=(Message(role="user", content=(*asked, asked[1])),), seed=3)
+    stored = Request(key="k", messages=(Message(role="user", content=again),), seed=3)
+    pieces = encode_pieces("m", stored)
+    assert pieces[1] is url and pieces[3] is url and len(pieces) == 5
+    assert b"".join(pieces) == encode_body("m", stored) == encode_body("m", plain)
+    assert again[1] == again[2] and again[1].image_url.url == asked[1].image_url.url
+
+
+def test_what_has_no_form_on_the_wire_is_refused() -> None:
+    part = ImagePart(image_url=cast(ImageURL, object()))
+    with pytest.raises(TypeError, match="object can't be sent"):
+        encode_body("m", Request(key="k", messages=(Message(role="user", content=(part,)),)))

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from wardround import taxonomy
-from wardround.benchmarks.choice_files import LETTERS
 from wardround.benchmarks.record import Column, RunRecord, Table, counts, estimate, group
+from wardround.choices import LETTERS
 from wardround.metrics.bootstrap import Estimate, cluster_mean
 from wardround.metrics.position import Fit, goodness_of_fit, pooled
 

@@ -8,10 +8,14 @@ truth).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from wardround import taxonomy
+from wardround.benchmarks.header_tables import with_headers
 from wardround.benchmarks.image_bench import NoImage, Pictured
 from wardround.benchmarks.image_cases import Sent, named
 from wardround.benchmarks.judge import Language
+from wardround.benchmarks.record import RunRecord, Table
 from wardround.images.labels import CLEAN_EN, CLEAN_ZH, LISTS
 
 PROMPT = {
@@ -50,6 +54,10 @@ class CxrQuality(Pictured):
         truth = named("cxr", sent.row.labels, self.language, CLEAN_ZH if zh else CLEAN_EN)
         question = PROMPT[self.language].replace("{options}", "\n".join(listed))
         return [(question, f"{'答案：' if zh else 'Answer: '}{truth}")]
+
+    def tables(self, records: Sequence[RunRecord], seed: int) -> list[Table]:
+        """The figures of labels, with the header rules as a row and a table of what they can tell."""
+        return with_headers(super().tables(records, seed), records, seed)
 
 
 def no_image(language: Language = "zh") -> NoImage:

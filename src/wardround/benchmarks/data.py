@@ -5,23 +5,17 @@ A row that cannot be read stops the load with its number: a test set is never si
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from wardround.artifact import MANIFEST, UNSEALED, open_artifact
-from wardround.benchmarks import hub
-from wardround.errors import InputError, UsageError
+from wardround.benchmarks import Benchmark, hub
+from wardround.errors import UsageError
 from wardround.records import Case, Exclusion
-from wardround.rows import read_json_rows
-
-STARTER = (
-    "自编入门题集，未经医师审定 / Starter items written for this project, not reviewed by a doctor"
-)
-
-
-ITEMS = Path(__file__).parent / "items"
-
+from wardround.rows import ITEMS as ITEMS
+from wardround.rows import STARTER as STARTER
+from wardround.rows import read_rows as read_rows
+from wardround.rows import starter_label as starter_label
+from wardround.rows import text_of as text_of
 
 PICTURES, TESTSET = "images", "testset"
 """Kinds of artifact beside a dataset that hold test sets: one of pictures, and a later version of a set."""
@@ -57,39 +51,13 @@ def locate(data: Path | None, file: str, shipped: str = "", *, folders: bool = F
     raise UsageError(f"{data}: no {file} in it", hint="give the test file itself with --data")
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """(row number from 1, row) for each row of a .jsonl, .json or .parquet file."""
-    if path.suffix == ".parquet":
-        yield from _parquet(path)
-    else:
-        yield from read_json_rows(path)
-
-
-def _parquet(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowInvalid as e:
-        raise InputError(f"not a Parquet file ({e})", path=path, hint="check the file") from e
-    number = 0
-    with file:
-        for batch in file.iter_batches():
-            for row in batch.to_pylist():
-                number += 1
-                yield number, row
-
-
-def text_of(row: Mapping[str, Any], field: str) -> str:
-    """The field as stripped text; "" when absent or null."""
-    value = row.get(field)
-    return "" if value is None else str(value).strip()
-
-
-def starter_label(row: Mapping[str, Any]) -> list[str]:
-    """The label that every report must show while a row of ours says that no doctor has reviewed it."""
-    return [STARTER] if text_of(row, "review") == "unreviewed" else []
+def file_of(bench: Benchmark, data: Path | None) -> Path:
+    """The test file of `bench` in `data` (see `locate`); without it the items shipped, or drawn (`starter`), for it."""
+    draw = getattr(bench, "starter", None)
+    if data is None and draw is not None:
+        drawn: Path = draw()
+        return drawn
+    return locate(data, bench.file, bench.shipped, folders=getattr(bench, "folders", False))
 
 
 def duplicate_ids(cases: list[Case], path: Path) -> list[Exclusion]:

@@ -8,8 +8,9 @@ Four ways to disagree, each named in `reasons`:
 - "jury": judges of one answer contradict one another.
 
 A benchmark's claims are `Score.detail["claimed"]`, a list of words comparable across runs, with the truth in
-`detail["true"]`; any benchmark that fills them in takes part. A claim that is in the truth and that everybody makes is
-not listed.
+`detail["true"]`; any benchmark that fills them in takes part. Option orders of one question are one case then, as
+repeats are. A claim that is in the truth and that everybody makes is not listed, nor is a control without images: there
+is nothing in it for an expert to see.
 
 Artifact "disagreements": `items.jsonl` (one case a line, the most contested first), `sheet.csv` for the experts (one
 claim a line; see `extend`), `summary.json`.
@@ -18,6 +19,7 @@ claim a line; see `extend`), `summary.json`.
 from __future__ import annotations
 
 import csv
+import functools
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +52,8 @@ class Contested(Record, frozen=True, kw_only=True):
 
 
 class Disagreement(Record, frozen=True, kw_only=True):
-    """One case on which answers or judges differ. `scores`: model → judge → value; `answers`: model → answer."""
+    """One case on which answers or judges differ. `scores`: model → judge → value; `answers`: model → answer;
+    `picture`: name, digests and modality of the picture it is about, if any."""
 
     benchmark: str
     case: str
@@ -61,6 +64,7 @@ class Disagreement(Record, frozen=True, kw_only=True):
     claims: tuple[Contested, ...]
     scores: dict[str, dict[str, float | None]]
     answers: dict[str, str]
+    picture: dict[str, str] = {}
 
 
 def disagreements(runs: Sequence[Path], out: Path) -> Artifact:
@@ -99,12 +103,21 @@ def _records(path: Path) -> tuple[str, Records]:
     """A run's model and its records by benchmark, case and turn, all repeats."""
     artifact = open_artifact(path, "run")
     name = _model(artifact)
-    found: Records = defaultdict(list)
     with open(artifact.file("records.jsonl"), "rb") as f:
-        for line in f:
-            r = decode(line, RunRecord)
-            found[r.benchmark, r.case, r.turn].append(r)
+        records = [r for line in f if not _control((r := decode(line, RunRecord)).benchmark)]
+    claiming = {r.cluster for r in records if "true" in r.score.detail}
+    found: Records = defaultdict(list)
+    for r in records:
+        found[r.benchmark, r.unit if r.cluster in claiming else r.case, r.turn].append(r)
     return name, dict(found)
+
+
+@functools.cache
+def _control(name: str) -> bool:
+    """Whether a benchmark is another's control."""
+    from wardround.benchmarks import BENCHMARKS, benchmark
+
+    return name in BENCHMARKS and hasattr(benchmark(name), "control_of")
 
 
 def _model(artifact: Artifact) -> str:
@@ -149,7 +162,17 @@ def _one(key: Key, by_model: Mapping[str, Sequence[RunRecord]]) -> Disagreement 
         reference=first.reference, reasons=tuple(sorted(reasons)), claims=claims,
         scores={n: {j: s.value for j, s in rs[0].judges.items()} for n, rs in by_model.items()},
         answers={n: rs[0].answer or "" for n, rs in by_model.items()},
+        picture=_picture(r for rs in by_model.values() for r in rs),
     )  # fmt: skip
+
+
+def _picture(records: Iterable[RunRecord]) -> dict[str, str]:
+    """Where the case's picture is, as the first record that tells it has it."""
+    for r in records:
+        for score in r.judges.values():
+            if {"image", "sent", "original", "modality"} <= score.detail.keys():
+                return {k: score.detail[k] for k in ("image", "sent", "original", "modality")}
+    return {}
 
 
 def _contested(by_model: Mapping[str, Sequence[RunRecord]]) -> tuple[Contested, ...]:
@@ -225,11 +248,18 @@ def sheet(found: Iterable[Disagreement]) -> str:
                 row |= {
                     "claim": c.claim, "in_truth": "yes" if c.in_truth else "no",
                     "made_by": " ".join(c.made_by), "not_made_by": " ".join(c.not_made_by),
-                    "reasons": " ".join(c.reasons), "type": kind, "place": place,
+                    "reasons": " ".join(c.reasons), "type": _type(d, kind), "place": place,
                     "words": next((d.answers[n] for n in c.made_by), "")[:400],
                 }  # fmt: skip
             writer.writerow({k: _inert(v) for k, v in row.items()})
     return text.getvalue()
+
+
+def _type(d: Disagreement, kind: str) -> str:
+    """A picture's label by its name, for those who don't know the codes; an error's type as it is."""
+    from wardround.images.labels import shown
+
+    return shown(d.picture["modality"], kind) if d.picture else kind
 
 
 def _inert(value: str) -> str:

@@ -7,13 +7,15 @@ every run of such a benchmark, as a benchmark of its own named `…_no_image`, a
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from wardround.benchmarks.image_cases import Pictures, Sent, load_pictures
 from wardround.benchmarks.judge import Language
-from wardround.benchmarks.label_reading import read_labels
+from wardround.benchmarks.label_reading import get_ready, read_labels
 from wardround.benchmarks.label_tables import label_tables, sight_table
 from wardround.benchmarks.record import RunRecord, Table
 from wardround.records import Case, Exclusion, Message, Score, TextPart, Turn
@@ -22,6 +24,11 @@ WITHOUT = {
     "zh": "本次不附图像。请仍按上述格式，只写您认为最可能的答案。",
     "en": "No image is attached this time. Still answer in the format above with what you think most likely.",
 }
+
+
+STATISTICS = "wardround.benchmarks.checks"
+KEPT = ("truth", "modality", "order", "orders", "image", "original", "sent", "header")
+"""What a record keeps of its case."""
 
 
 class Pictured:
@@ -39,7 +46,7 @@ class Pictured:
     def __init__(self, language: Language = "zh") -> None:
         self.language: Language = language
         self._pictures = Pictures(0)
-        self._loaded: tuple[Path, list[Case], list[Exclusion]] | None = None
+        self._loaded: tuple[Path, list[Case], list[Exclusion], list[str]] | None = None
 
     # -- what a subclass says ----------------------------------------------------------------------------------
 
@@ -65,14 +72,28 @@ class Pictured:
     def load(self, path: Path) -> tuple[list[Case], list[Exclusion], list[str]]:
         """One case per picture and option order, a picture's orders side by side as one group."""
         if self._loaded is None or self._loaded[0] != path:
-            ready, self._pictures, excluded = load_pictures(path, self.modalities)
-            self._loaded = (path, [c for sent in ready for c in self._cases(sent)], excluded)
-        _, cases, excluded = self._loaded
-        return list(cases), list(excluded), []
+            with ThreadPoolExecutor(1) as beside:
+                # Reading pictures leaves Python's lock alone: time for the statistics' code, which asking has not.
+                beside.submit(importlib.import_module, STATISTICS)
+                found = load_pictures(path, self.modalities)
+            self._pictures = found.pictures
+            for modality in {sent.row.modality for sent in found.ready}:
+                get_ready(modality)
+            cases = [c for sent in found.ready for c in self._cases(sent)]
+            self._loaded = (path, cases, found.excluded, found.labels)
+        _, cases, excluded, labels = self._loaded
+        return list(cases), list(excluded), list(labels)
+
+    def starter(self) -> Path:
+        """The test set for those who bring none: drawn phantoms."""
+        from wardround.images.made import starter
+
+        return starter(self.name)
 
     def _cases(self, sent: Sent) -> list[Case]:
         asked = self.asked(sent)
         row = sent.row
+        told = {} if sent.findings is None else {"header": list(sent.findings)}
         return [
             Case(
                 id=row.id if len(asked) == 1 else f"{row.id}@o{k}",
@@ -82,6 +103,7 @@ class Pictured:
                 data={
                     "image": row.image, "original": sent.original, "sent": sent.sent,
                     "truth": list(row.labels), "modality": row.modality, "order": k, "orders": len(asked),
+                    **told,
                 },
             )
             for k, (question, reference) in enumerate(asked, start=1)
@@ -96,7 +118,8 @@ class Pictured:
         """1 when exactly the true labels were given, else 0; unscored when no label can be read.
 
         Detail: `truth` and `said` (ids; `said` None when unscored), `unlisted`, `how` (see `label_reading`), `modality`,
-        `order` and `orders`, `image`, `original` and `sent` (the picture's name, its file's digest, that of the bytes sent).
+        `order` and `orders`, `image`, `original` and `sent` (the picture's name, its file's digest, that of the bytes sent),
+        `header` (rules its DICOM header broke, where it had one).
         """
         data = case.data
         found = read_labels(answers[-1], data["modality"], single=self.single(data["modality"]))
@@ -104,10 +127,7 @@ class Pictured:
             "said": None if found.reason else list(found.labels),
             "unlisted": list(found.unlisted),
             "how": found.how,
-            **{
-                k: data[k]
-                for k in ("truth", "modality", "order", "orders", "image", "original", "sent")
-            },
+            **{k: data[k] for k in KEPT if k in data},
         }
         if found.reason:
             return Score(status="unscored", reason=found.reason, detail=detail)
@@ -117,6 +137,13 @@ class Pictured:
     def read(self, case: Case, reply: str) -> Score:
         """No judge is asked, so there is no reply to read."""
         return Score(status="unscored", reason="this benchmark has no judge", explanation=reply)
+
+    def note(self, case: Case, turn: int, answer: str) -> dict[str, Any]:
+        """What runs are compared by: the labels claimed, unless the answer can't be read, and the true ones."""
+        data = case.data
+        found = read_labels(answer, data["modality"], single=self.single(data["modality"]))
+        claimed = {} if found.reason else {"claimed": list(found.labels)}
+        return {"true": data["truth"], **claimed}
 
     def tables(self, records: Sequence[RunRecord], seed: int) -> list[Table]:
         """Figures by modality and label, confusions, clean pictures, how answers were read."""
@@ -139,6 +166,10 @@ class NoImage:
         self.file, self.shipped = bench.file, bench.shipped
         self.scale, self.language = bench.scale, bench.language
         self.control_of = bench.name
+
+    def starter(self) -> Path:
+        """That of the run with pictures."""
+        return self._bench.starter()
 
     @property
     def prompt(self) -> dict[str, str]:
@@ -165,8 +196,8 @@ class NoImage:
         return self._bench.read(case, reply)
 
     def tables(self, records: Sequence[RunRecord], seed: int) -> list[Table]:
-        """As with the picture."""
-        return self._bench.tables(records, seed)
+        """As with the picture, but for what is told of the pictures themselves."""
+        return label_tables(records, self._bench.modalities, self._bench.single, seed)
 
     def beside(
         self, records: Sequence[RunRecord], pictured: Sequence[RunRecord], seed: int

@@ -7,30 +7,47 @@ only digests are checked. A picture that was held back is no case, in the run wi
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wardround.artifact import MANIFEST, open_artifact
+from wardround.benchmarks.data import PICTURES, TESTSET
 from wardround.benchmarks.spool import Spool
+from wardround.images.headers import check_header
 from wardround.images.held import HeldBack
 from wardround.images.labels import shown
 from wardround.images.layouts import Row, read_layout
-from wardround.images.picture import data_url, image_part, prepare, side_by_side
-from wardround.records import Exclusion, ImagePart
+from wardround.images.picture import data_url, prepare, side_by_side, stored_part
+from wardround.records import Exclusion, ImagePart, decode
 
+HEADERS = "headers.jsonl"
 SEPARATOR = {"zh": "、", "en": ", "}
 
 
 class Sent(NamedTuple):
-    """A row whose picture is ready: the digests of the file as it was and of the bytes to be sent."""
+    """A row whose picture is ready: the digests of the file as it was and of the bytes to be sent.
+
+    `findings` are the header rules that its DICOM header broke, None where it had no header.
+    """
 
     row: Row
     original: str
     sent: str
     notes: tuple[str, ...]
+    findings: tuple[str, ...] | None = None
+
+
+class Found(NamedTuple):
+    """What a set holds: rows with their pictures, the pictures, what was left aside or held back, its labels."""
+
+    ready: list[Sent]
+    pictures: Pictures
+    excluded: list[Exclusion]
+    labels: list[str]
 
 
 class Pictures:
@@ -50,13 +67,19 @@ class Pictures:
 
     def part(self, digest: str) -> ImagePart:
         """The content part that carries it."""
-        return image_part(self._spool.get(self._places[digest]))
+        return stored_part(functools.partial(self._spool.get, self._places[digest]))
 
 
-def load_pictures(
-    path: Path, modalities: tuple[str, ...]
-) -> tuple[list[Sent], Pictures, list[Exclusion]]:
-    """Rows with their pictures, the pictures, and what was left aside or held back."""
+class _Sealed(NamedTuple):
+    """A sealed set: digests of its files, header findings of its DICOM pictures by id, labels."""
+
+    digests: Mapping[str, str]
+    findings: Mapping[str, tuple[str, ...]]
+    labels: tuple[str, ...]
+
+
+def load_pictures(path: Path, modalities: tuple[str, ...]) -> Found:
+    """All that is in a set, every picture prepared or, in a sealed one, checked."""
     found = read_layout(path, modalities)
     sealed = _sealed(found.root)
     excluded = list(found.excluded)
@@ -73,30 +96,41 @@ def load_pictures(
         sent, url = made
         pictures.add(sent.sent, url)
         ready.append(sent)
-    return ready, pictures, excluded
+    return Found(ready, pictures, excluded, list(sealed.labels) if sealed else [])
 
 
-def _sealed(root: Path) -> Mapping[str, str] | None:
-    """Digests of the files of a sealed artifact of pictures, or None when `root` is none."""
+def _sealed(root: Path) -> _Sealed | None:
+    """The artifact of pictures that `root` is, or None when it is none."""
     if not (root / MANIFEST).exists():
         return None
-    return {f.path: f.sha256 for f in open_artifact(root, "images").manifest.files}
+    found = open_artifact(root)
+    if found.manifest.kind not in (PICTURES, TESTSET):
+        found = open_artifact(root, PICTURES)
+    digests = {f.path: f.sha256 for f in found.manifest.files}
+    findings = {}
+    if HEADERS in digests:
+        for line in found.file(HEADERS).read_bytes().splitlines():
+            told = decode(line, dict[str, Any])
+            findings[told["id"]] = tuple(f["rule"] for f in told["findings"])
+    return _Sealed(digests, findings, tuple(found.manifest.labels))
 
 
-def _one(root: Path, row: Row, sealed: Mapping[str, str] | None) -> tuple[Sent, bytes] | Exclusion:
+def _one(root: Path, row: Row, sealed: _Sealed | None) -> tuple[Sent, bytes] | Exclusion:
     place = root / row.image
     if sealed is not None:
         data = place.read_bytes() if place.is_file() else b""
         digest = hashlib.sha256(data).hexdigest()
-        if digest != sealed.get(row.image):
+        if digest != sealed.digests.get(row.image):
             return _left(row, "changed_since_sealed", row.image)
-        return Sent(row, row.original or digest, digest, ()), data_url(data)
+        known = sealed.findings.get(row.id)
+        return Sent(row, row.original or digest, digest, (), known), data_url(data)
     try:
         picture = prepare(place, frame=row.frame, text_reviewed=row.text_reviewed)
     except HeldBack as e:
         return _left(row, e.reason, e.detail)
     sent = hashlib.sha256(picture.data).hexdigest()
-    return Sent(row, picture.original, sent, picture.notes), data_url(picture.data)
+    told = tuple(f.rule for f in check_header(picture.header)) if picture.kind == "dicom" else None
+    return Sent(row, picture.original, sent, picture.notes, told), data_url(picture.data)
 
 
 def _left(row: Row, reason: str, detail: str) -> Exclusion:

@@ -7,8 +7,10 @@ Nothing here depends on order or time: the same answers give the same records.
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 
@@ -21,6 +23,12 @@ from wardround.models.wire import reason_code
 from wardround.records import Answer, Case, Request, Score
 
 VERDICT_TRIES = 3
+
+
+@functools.cache
+def _rules(kind: type) -> bool:
+    """Whether benchmarks of that class score by rule; asked once a class, for the question is a slow one."""
+    return issubclass(kind, Ruling)
 
 
 class Item:
@@ -97,7 +105,7 @@ class Item:
         if last.status == "failed":
             return {}
         said = [a.text or "" for a in answers]
-        ruling = self.bench if isinstance(self.bench, Ruling) else None
+        ruling = cast(Ruling, self.bench) if _rules(type(self.bench)) else None
         if ruling is not None and not self.judges:
             return {"rule": ruling.ruled(self.case, said)}
         graded = self.bench.grade(self.case, said)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -53,8 +54,12 @@ class Labels(NamedTuple):
     reason: str = ""
 
 
+@lru_cache(maxsize=64)
 def read_labels(reply: str, modality: str, *, single: bool) -> Labels:
-    """The labels `reply` gives of the modality's list; `single`: exactly one is asked for."""
+    """The labels `reply` gives of the modality's list; `single`: exactly one is asked for.
+
+    The last few are remembered, since an answer is graded and noted one after the other.
+    """
     known = names_of(modality)
     text = unicodedata.normalize("NFKC", _THOUGHT.sub("", reply)).strip()
     if not text or text.startswith("<think"):
@@ -70,6 +75,12 @@ def read_labels(reply: str, modality: str, *, single: bool) -> Labels:
     if found or clean:
         return _judged(found, clean, [], "prose", known, single)
     return Labels((), reason="refusal" if _REFUSAL.search(text) else "no label")
+
+
+def get_ready(modality: str) -> None:
+    """Make the patterns of a modality's list, so that no reply waits for them."""
+    _pattern(modality)
+    _clean_pattern()
 
 
 def _judged(
@@ -154,9 +165,14 @@ def _pattern(modality: str) -> re.Pattern[str]:
     for item in taxonomy.items(LISTS[modality]):
         aliases = item.aliases if isinstance(item, taxonomy.Label) else ()
         words |= {item.id, item.zh, item.en, *aliases}
-    return re.compile(
-        "|".join(_word(w) for w in sorted(words, key=lambda w: (-len(w), w))), re.IGNORECASE
-    )
+    return _any(sorted(words, key=lambda w: (-len(w), w)))
+
+
+def _any(words: Sequence[str]) -> re.Pattern[str]:
+    """Any of the words, the first in order that fits. Their first letters stand before the alternatives, so that a place
+    where none begins costs one look instead of one a word."""
+    first = "".join(sorted({re.escape(w[0]) for w in words}))
+    return re.compile(f"(?=[{first}])(?:{'|'.join(map(_word, words))})", re.I)
 
 
 def _word(word: str) -> str:
@@ -169,5 +185,4 @@ def _word(word: str) -> str:
 
 @lru_cache
 def _clean_pattern() -> re.Pattern[str]:
-    said = [w for w in CLEAN if len(w) > 2]
-    return re.compile("|".join(_word(w) for w in sorted(said, key=len, reverse=True)), re.I)
+    return _any(sorted((w for w in CLEAN if len(w) > 2), key=len, reverse=True))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from wardround.benchmarks import Benchmark, benchmark
-from wardround.benchmarks.data import locate
+from wardround.benchmarks.data import file_of
 from wardround.benchmarks.settings import Settings
 from wardround.benchmarks.spool import Spool, give_back_memory
 from wardround.errors import UsageError
@@ -53,9 +53,7 @@ class Loaded:
 
     def __init__(self, bench: Benchmark, data: Path | None, limit: int | None) -> None:
         self.bench = bench
-        self.file = locate(
-            data, bench.file, bench.shipped, folders=getattr(bench, "folders", False)
-        )
+        self.file = file_of(bench, data)
         cases, self.skipped, self.labels = bench.load(self.file)
         if not cases:
             raise UsageError(

@@ -5,7 +5,7 @@ in four more, fixed by a seed and the question's id, in which each option takes 
 orders allow (exactly once with five options). Beside accuracy this gives *consistent accuracy*, right under all
 orders, and a test for a bias towards positions. An answer that names no option, or several, is unscored.
 
-Data: any file `choice_files` reads. Options that speak of other options ("以上都不是", "A和C") keep their own order,
+Data: any file `choices` reads. Options that speak of other options ("以上都不是", "A和C") keep their own order,
 and so does a file that brings its orders along (MedBench). No judge is asked.
 """
 
@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wardround.benchmarks.choice_files import LETTERS, Question, read_questions
 from wardround.benchmarks.choice_tables import choice_tables
 from wardround.benchmarks.judge import Language
 from wardround.benchmarks.letters import read_letter
 from wardround.benchmarks.record import RunRecord, Table
+from wardround.choices import LETTERS, Question, read_questions
 from wardround.records import Case, Exclusion, Message, Score, Turn
 
 ORDERS = 5

@@ -6,7 +6,7 @@ score is their mean. Whether the option chosen is right is read from the answer 
 any judge: a right letter on bad grounds and good grounds for a wrong letter are different faults, so a wrong
 answer's reasoning is scored too, and right and wrong answers are reported apart.
 
-Data: choice questions in any shape `choice_files` reads, with a reference rationale where the file has one; the
+Data: choice questions in any shape `choices` reads, with a reference rationale where the file has one; the
 shipped items are med_choice's.
 """
 
@@ -20,11 +20,11 @@ from typing import Any
 
 from wardround import taxonomy
 from wardround.benchmarks import rubric
-from wardround.benchmarks.choice_files import LETTERS, Question, read_questions
 from wardround.benchmarks.data import duplicate_ids
 from wardround.benchmarks.judge import SYSTEM, Language
 from wardround.benchmarks.letters import read_letter
 from wardround.benchmarks.record import Column, RunRecord, Table
+from wardround.choices import LETTERS, Question, read_questions
 from wardround.metrics.bootstrap import cluster_mean
 from wardround.models.prompt import block
 from wardround.records import Case, Exclusion, Message, Score, Turn

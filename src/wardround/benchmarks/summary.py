@@ -15,6 +15,7 @@ from typing import Any
 from wardround import taxonomy
 from wardround.benchmarks import Benchmark
 from wardround.benchmarks.record import RunRecord, Table, clipped, counts, estimate, group
+from wardround.images.labels import MODALITIES
 from wardround.metrics.bootstrap import LEVEL, RESAMPLES
 from wardround.models.wire import reason_code
 
@@ -118,7 +119,8 @@ def task_names(task: str) -> dict[str, str]:
     """Chinese and English name and origin of a task id, for tables."""
     found = taxonomy.tasks().get(task)
     if found is None:
-        return {"task": task, "zh": task, "en": task, "origin": "unknown"}
+        zh, en = MODALITIES.get(task, (task, task))
+        return {"task": task, "zh": zh, "en": en, "origin": "unknown"}
     return {"task": task, "zh": found.zh, "en": found.en, "origin": found.origin}
 
 

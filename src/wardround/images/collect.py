@@ -1,7 +1,7 @@
 """Sets of pictures as artifacts: prepared once, checked, nothing in them that names a patient.
 
-`collect` takes any layout of `layouts`; `generate` makes chest X-rays of known faults from clean ones. Either writes
-kind "images": `NAME.jsonl` (rows as `layouts.Row`, each with the digest of its picture and of the file it came from),
+`collect` takes any layout of `layouts`; `made` makes pictures of known truth. Either writes kind "images":
+`NAME.jsonl` (rows as `layouts.Row`, each with the digest of its picture and of the file it came from),
 `images/NAME/`, `excluded.jsonl` with what was left aside or held back and why, `headers.jsonl` with what the header
 checks say of DICOM files, and for made ones `truth.jsonl`: base, edits and their places.
 """
@@ -9,17 +9,15 @@ checks say of DICOM files, and for made ones `truth.jsonl`: base, edits and thei
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from wardround.artifact import Artifact, Workspace, begin, open_artifact, ref
-from wardround.errors import InputError, UsageError
-from wardround.images.cxr_faults import NOT_SIMULATED, Base, drawn_faults, make
+from wardround.errors import UsageError
 from wardround.images.headers import check_header
 from wardround.images.held import HeldBack
 from wardround.images.layouts import Row, read_layout
@@ -28,13 +26,17 @@ from wardround.records import Exclusion, encode
 
 SETS: dict[str, tuple[str, ...]] = {"retina": ("fundus", "oct"), "cxr_quality": ("cxr",)}
 """Benchmark → the modalities of its pictures, the first the default one."""
-MADE = "质量问题由程序在像素上做出，不是临床病例 / Quality faults made in the pixels by a program; not clinical cases"
+
+
+def check_name(name: str) -> None:
+    """`UsageError` for a name that is no set's."""
+    if name not in SETS:
+        raise UsageError(f"no set of pictures named {name}", hint=f"one of: {', '.join(SETS)}")
 
 
 def collect(name: str, source: Path, out: Path, *, limits: Limits = STANDARD) -> Artifact:
     """The pictures of `source` for benchmark `name`, prepared. `UsageError` when nothing is left of them."""
-    if name not in SETS:
-        raise UsageError(f"no set of pictures named {name}", hint=f"one of: {', '.join(SETS)}")
+    check_name(name)
     found = read_layout(source, SETS[name])
     config = {"set": name, "limits": msgspec.to_builtins(limits), "rows": len(found.rows)}
     inputs = [ref(source, "source", seen_from=out)]
@@ -58,98 +60,17 @@ def collect(name: str, source: Path, out: Path, *, limits: Limits = STANDARD) ->
 
         for row, made in zip(found.rows, side_by_side(one, found.rows), strict=True):
             if isinstance(made, HeldBack):
-                excluded.append(_held(row, made))
+                excluded.append(held(row, made))
                 continue
-            rows.append(_write(ws, name, row, made))
+            rows.append(write_row(ws, name, row, made))
             if made.kind == "dicom":
                 findings = check_header(made.header)
                 headers.append({"id": row.id, "header": made.header, "findings": findings})
         if not rows:
             raise UsageError(
-                f"{source}: no picture left ({_many(excluded)})", hint="check the set's layout"
+                f"{source}: no picture left ({many(excluded)})", hint="check the set's layout"
             )
-        return _seal(ws, name, rows, excluded, headers=headers, labels=[])
-
-
-def generate(
-    bases: Sequence[tuple[Path, Base]], out: Path, *, count: int, seed: int, prevalence: float
-) -> Artifact:
-    """`count` chest X-rays with and without faults from clean `bases`, taken in turn."""
-    if not 0 <= prevalence <= 1:
-        raise UsageError(f"--prevalence {prevalence:g}: must be from 0 to 1")
-    name = "cxr_quality"
-    config = {
-        "set": name, "count": count, "seed": seed, "prevalence": prevalence,
-        "bases": [msgspec.to_builtins(base) for _, base in bases],
-    }  # fmt: skip
-    inputs = [ref(path, f"base{k}", seen_from=out) for k, (path, _) in enumerate(bases, start=1)]
-    with begin(out, kind="images", config=config, inputs=inputs) as ws:
-        if ws.done:
-            return open_artifact(out)
-        excluded: list[Exclusion] = []
-        clean: list[tuple[Picture, Base]] = []
-        for k, (path, base) in enumerate(bases, start=1):
-            try:
-                clean.append((prepare(path), base))
-            except HeldBack as e:
-                row = Row(id=path.name, image=path.name, labels=(), modality="cxr", row=k)
-                excluded.append(_held(row, e))
-        if not clean:
-            raise UsageError(
-                f"no base is left ({_many(excluded)})", hint="give clean PA chest X-rays"
-            )
-        rows, truth = [], []
-        for k in range(1, count + 1):
-            picture, base = clean[(k - 1) % len(clean)]
-            row, told = _made(ws, f"made-{k:04d}", k, picture, base, seed, prevalence)
-            rows.append(row)
-            truth.append(told)
-        ws.write_jsonl("truth.jsonl", truth)
-        return _seal(ws, name, rows, excluded, headers=[], labels=[MADE], seed=seed)
-
-
-def _made(
-    ws: Workspace, name: str, k: int, picture: Picture, base: Base, seed: int, prevalence: float
-) -> tuple[Row, dict[str, Any]]:
-    import random
-
-    from PIL import Image
-
-    from wardround.metrics.arrays import np
-
-    pixels = np.asarray(Image.open(io.BytesIO(picture.data)).convert("L"))
-    faults = drawn_faults(base, prevalence, random.Random(f"{seed}/{name}/faults"))
-    made = make(pixels, base, faults, seed=seed, name=name)
-    out = io.BytesIO()
-    Image.fromarray(made.pixels).save(out, "PNG", compress_level=3)
-    finished = Picture(
-        data=out.getvalue(), media="image/png", width=made.pixels.shape[1],
-        height=made.pixels.shape[0], original=picture.original, kind="png",
-    )  # fmt: skip
-    row = Row(id=name, image="", labels=made.labels, modality="cxr", row=k)
-    told = {
-        "id": name, "base": picture.original, "labels": made.labels, "edits": made.edits,
-        "arguable": made.arguable,
-    }  # fmt: skip
-    return _write(ws, "cxr_quality", row, finished), told
-
-
-def read_base(path: Path) -> Base:
-    """What `PATH.json` beside a base says of it; the defaults without one."""
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
-        return Base()
-    try:
-        base = msgspec.json.decode(beside.read_bytes(), type=Base)
-    except msgspec.DecodeError as e:
-        raise InputError(
-            f"not the description of a base: {e}", path=beside,
-            hint='e.g. {"field": [0.1, 0.09, 0.9, 0.86], "marker": "none"}',
-        ) from e  # fmt: skip
-    for box in (base.field, base.marker):
-        if isinstance(box, tuple) and not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
-            raise InputError("a box must be left, top, right, bottom from 0 to 1", path=beside)
-    return base
+        return seal(ws, name, rows, excluded, headers=headers, labels=[])
 
 
 def _digests(root: Path, rows: Sequence[Row]) -> list[tuple[str, str]]:
@@ -161,7 +82,7 @@ def _digests(root: Path, rows: Sequence[Row]) -> list[tuple[str, str]]:
     ]
 
 
-def _write(ws: Workspace, name: str, row: Row, picture: Picture) -> Row:
+def write_row(ws: Workspace, name: str, row: Row, picture: Picture) -> Row:
     """The picture written under its digest; the row as it stands in the artifact."""
     digest = hashlib.sha256(picture.data).hexdigest()
     place = f"images/{name}/{digest[:24]}{picture.suffix}"
@@ -171,18 +92,20 @@ def _write(ws: Workspace, name: str, row: Row, picture: Picture) -> Row:
     )
 
 
-def _held(row: Row, e: HeldBack) -> Exclusion:
+def held(row: Row, e: HeldBack) -> Exclusion:
+    """What is listed of a picture that was held back."""
     return Exclusion(
         stage="load", file=row.image, row=row.row, what=row.id, reason=e.reason, detail=e.detail
     )
 
 
-def _many(excluded: Sequence[Exclusion]) -> str:
+def many(excluded: Sequence[Exclusion]) -> str:
+    """How many were left aside, by reason."""
     found = Counter(e.reason for e in excluded)
     return "; ".join(f"{n} × {reason}" for reason, n in sorted(found.items())) or "no row"
 
 
-def _seal(
+def seal(
     ws: Workspace,
     name: str,
     rows: Sequence[Row],
@@ -191,7 +114,9 @@ def _seal(
     headers: Sequence[dict[str, Any]],
     labels: Sequence[str],
     seed: int | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Artifact:
+    """Rows, what was left aside and the summary (with `more` in it) written, and the artifact sealed."""
     ws.write_jsonl(f"{name}.jsonl", rows)
     ws.write_jsonl("excluded.jsonl", excluded)
     if headers:
@@ -207,9 +132,8 @@ def _seal(
         "header_findings": dict(
             sorted(Counter(f.rule for h in headers for f in h["findings"]).items())
         ),
+        **(more or {}),
     }
-    if MADE in labels:
-        summary["not_simulated"] = NOT_SIMULATED
     ws.write_json("summary.json", summary)
     counts = {"pictures": len(rows), "excluded": len(excluded)}
     return ws.seal(counts=counts, labels=labels, seed=seed)

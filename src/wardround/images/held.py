@@ -22,6 +22,21 @@ REASONS = {
 }
 """What `HeldBack.reason` may be, each with its sentence."""
 
+ASIDE = {
+    "label_not_in_list": "标签不在列表中 / a label that is not on the list",
+    "no_label": "没有标签 / no label",
+    "image_without_row": "有图像而没有对应的行 / a picture that no row names",
+    "unreadable_row": "读不出的行 / a row that can't be read",
+    "duplicate_row": "重复的行 / a row twice",
+    "unknown_modality": "未知的检查类型 / an unknown modality",
+    "no_image": "行中没有写图像 / the row names no picture",
+    "several_images": "一行多张图像 / several pictures in one row",
+    "outside_the_set": "图像在集合目录之外 / a picture outside the set's folder",
+    "bad_frame": "帧号无效 / a frame that can't be",
+    "changed_since_sealed": "封存后被改动 / changed since it was sealed",
+}
+"""Why a row of a set is left aside, beside `REASONS`."""
+
 
 class HeldBack(Exception):  # noqa: N818 - a state of the picture, not a fault of ours
     """A picture that must not or cannot be sent: `reason` from `REASONS`, `detail` a sentence for people."""

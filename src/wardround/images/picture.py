@@ -15,12 +15,12 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from wardround.images.burned import text_lines
 from wardround.images.held import HeldBack, extra
 from wardround.images.strip import JPEG, PNG, strip_jpeg, strip_png
-from wardround.records import ImagePart, ImageURL, Record
+from wardround.records import ImagePart, ImageURL, Record, StoredURL
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -262,6 +262,11 @@ def data_url(data: bytes) -> bytes:
 def image_part(url: bytes) -> ImagePart:
     """The content part that carries a picture, from its `data_url`."""
     return ImagePart(image_url=ImageURL(url=url.decode("ascii")))
+
+
+def stored_part(read: Callable[[], bytes]) -> ImagePart:
+    """The same for a picture whose `data_url` is kept outside memory and read from there by `read`."""
+    return ImagePart(image_url=cast(ImageURL, StoredURL(read)))
 
 
 def thumbnail(data: bytes, side: int = 320) -> str:

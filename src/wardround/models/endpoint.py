@@ -29,7 +29,7 @@ import msgspec
 
 from wardround.errors import ModelError, UsageError
 from wardround.models.limiter import Limiter
-from wardround.models.wire import encode_body, error_text, failed, read_completion, read_served
+from wardround.models.wire import encode_pieces, error_text, failed, read_completion, read_served
 from wardround.records import Answer, Request
 
 if TYPE_CHECKING:
@@ -235,13 +235,14 @@ class EndpointModel:
 
     def request_digest(self, request: Request) -> str:
         """SHA-256 of what decides the reply: where it is sent, and the body."""
-        return hashlib.sha256(
-            self.url.encode() + b"\n" + encode_body(self.model, request)
-        ).hexdigest()
+        found = hashlib.sha256(self.url.encode() + b"\n")
+        for piece in encode_pieces(self.model, request):
+            found.update(piece)
+        return found.hexdigest()
 
     async def complete(self, request: Request) -> Answer:
         """Answer one request, trying again where that may help. A wait for a slot is no latency."""
-        body = encode_body(self.model, request)
+        body = encode_pieces(self.model, request)
         attempts, started = 0, 0.0
         while True:
             attempts += 1
@@ -263,14 +264,18 @@ class EndpointModel:
             tried.answer, attempts=attempts, latency_s=round(time.monotonic() - started, 6)
         )
 
-    async def _once(self, body: bytes) -> _Try:
+    async def _once(self, body: list[bytes]) -> _Try:
         """One HTTP request."""
         import aiohttp
+
+        from wardround.models.pieces import payload
 
         session = self._open()
         assert self._chat_url is not None
         try:
-            async with session.post(self._chat_url, data=body, allow_redirects=False) as reply:
+            async with session.post(
+                self._chat_url, data=payload(body), allow_redirects=False
+            ) as reply:
                 data = await reply.read()
         except aiohttp.ConnectionTimeoutError as e:  # a TimeoutError too, but nobody was there
             return _Try(failed("connection", self._words(e)), again=True)

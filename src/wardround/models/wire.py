@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from wardround.records import Answer, Message, Record, Request
+from wardround.records import Answer, Message, Record, Request, StoredURL
 
 
 class _Body(msgspec.Struct):
@@ -66,10 +66,32 @@ def reason_code(reason: str) -> str:
 
 def encode_body(model: str, request: Request) -> bytes:
     """The body of `POST /chat/completions` for one request."""
+    return b"".join(encode_pieces(model, request))
+
+
+_HOLE = msgspec.Raw(b'{"url":"\0"}')
+"""A zero byte can't come out of a JSON encoder, which escapes it, so it marks where a stored text belongs."""
+
+
+def encode_pieces(model: str, request: Request) -> list[bytes]:
+    """The body in pieces, each to be sent after the other: a stored picture is one, and is copied nowhere."""
+    stored: list[bytes] = []
+
+    def hook(value: object) -> msgspec.Raw:
+        if not isinstance(value, StoredURL):
+            raise TypeError(f"{type(value).__name__} can't be sent")
+        stored.append(value.read())
+        return _HOLE
+
     seed = msgspec.UNSET if request.seed is None else request.seed
-    return _encoder.encode(
-        _Body(model, request.messages, request.max_tokens, request.temperature, seed)
+    body = msgspec.json.encode(
+        _Body(model, request.messages, request.max_tokens, request.temperature, seed),
+        enc_hook=hook,
     )
+    if not stored:
+        return [body]
+    around = body.split(b"\0")
+    return [p for pair in zip(around, stored, strict=False) for p in pair] + [around[-1]]
 
 
 def read_completion(data: bytes) -> Answer:

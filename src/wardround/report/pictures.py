@@ -14,7 +14,7 @@ from typing import Any
 from wardround.artifact import sha256_file
 from wardround.images.held import HeldBack
 from wardround.images.labels import CLEAN_EN, CLEAN_ZH, LISTS, MODALITIES, shown
-from wardround.images.picture import prepare, thumbnail
+from wardround.images.picture import prepare, side_by_side, thumbnail
 from wardround.records import Record, Score
 from wardround.report.formats import Names
 from wardround.report.reading import Source
@@ -61,7 +61,7 @@ def pictures(runs: Sequence[Shown]) -> dict[str, Any] | None:
                 found.setdefault(key, []).append((run, item, detail))
     if not found:
         return None
-    shown_ones = [_pictured(key, items) for key, items in list(found.items())[:MOST]]
+    shown_ones = list(side_by_side(lambda x: _pictured(*x), list(found.items())[:MOST]))
     return {"pictures": shown_ones, "all": len(found), "most": MOST}
 
 
@@ -70,35 +70,38 @@ def _pictured(
 ) -> Pictured:
     run, first, detail = items[0]
     modality = str(detail["modality"])
-    url = _url(run.source, first.benchmark, detail)
+    url = picture_url(run.source, first.benchmark, detail)
     order = {id(r): k for k, (r, _, _) in enumerate(items)}
+    items = sorted(items, key=lambda x: (order[id(x[0])], x[1].benchmark, x[2]["order"]))
+    alike: dict[tuple[int, str, str], list[tuple[Shown, RunItem, Mapping[str, Any]]]] = {}
+    for r, item, d in items:  # the same words under several orders are one line
+        alike.setdefault((id(r), item.benchmark, item.answer or ""), []).append((r, item, d))
     said = [
         Said(
-            run=r.names,
-            asked=_asked(item.benchmark, d),
-            labels=_labels(modality, d["said"], d["unlisted"]),
-            score=item.score,
-            answer=item.answer or "",
+            run=found[0][0].names,
+            asked=_asked(found[0][1].benchmark, [d for _, _, d in found]),
+            labels=label_names(modality, found[0][2]["said"], found[0][2]["unlisted"]),
+            score=found[0][1].score,
+            answer=answer,
         )
-        for r, item, d in sorted(
-            items, key=lambda x: (order[id(x[0])], x[1].benchmark, x[2]["order"])
-        )
+        for (_, _, answer), found in alike.items()
     ]
     return Pictured(
         benchmark=key[0], name=key[1], modality=Names(*MODALITIES[modality]),
-        truth=_labels(modality, detail["truth"], ()), url=url, problem=None if url else GONE,
+        truth=label_names(modality, detail["truth"], ()), url=url, problem=None if url else GONE,
         said=tuple(said),
     )  # fmt: skip
 
 
-def _asked(benchmark: str, detail: Mapping[str, Any]) -> Names:
+def _asked(benchmark: str, details: Sequence[Mapping[str, Any]]) -> Names:
     zh, en = ("无图", "without the picture") if benchmark.endswith(CONTROL) else ("看图", "with it")
-    if detail["orders"] > 1:
-        return Names(f"{zh} · 顺序 {detail['order']}", f"{en}, order {detail['order']}")
+    if details[0]["orders"] > 1:
+        orders = [str(d["order"]) for d in details]
+        return Names(f"{zh} · 顺序 {'、'.join(orders)}", f"{en}, order {', '.join(orders)}")
     return Names(zh, en)
 
 
-def _labels(modality: str, labels: Sequence[str] | None, unlisted: Sequence[str]) -> Names:
+def label_names(modality: str, labels: Sequence[str] | None, unlisted: Sequence[str]) -> Names:
     if labels is None:
         return Names("未读出", "unread")
     if not labels and not unlisted:
@@ -111,7 +114,7 @@ def _labels(modality: str, labels: Sequence[str] | None, unlisted: Sequence[str]
     )
 
 
-def _url(source: Source, benchmark: str, detail: Mapping[str, Any]) -> str:
+def picture_url(source: Source, benchmark: str, detail: Mapping[str, Any]) -> str:
     """The picture that was sent, reduced, as a `data:` URL; "" when it isn't to be had."""
     data = next((r for r in source.inputs if r.role == f"data:{benchmark}"), None)
     if data is None:

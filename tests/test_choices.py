@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from wardround.benchmarks.choice_files import read_questions
 from wardround.benchmarks.data import STARTER
+from wardround.choices import read_questions
 from wardround.errors import InputError
 
 FOUR = {"A": "如实告知", "B": "隐瞒", "C": "推诿", "D": "拖延"}

@@ -10,6 +10,9 @@
 A row that cannot be read stops the load with file and row. A row that reads well but holds no single-choice
 question (several right answers, none given, an open question, options that are the same) is left aside with
 the reason. MedBench asks one question under several orders that share an id: they are kept as given.
+
+Benchmarks and review read their questions here; corpus, which also takes questions with several right answers and
+mapped fields, finds options within a text with the same `options_in` and `options_of`.
 """
 
 from __future__ import annotations
@@ -19,14 +22,13 @@ import csv
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wardround.benchmarks.data import read_rows, starter_label, text_of
 from wardround.errors import InputError
 from wardround.records import Exclusion, Record
-from wardround.rows import encoding_of
+from wardround.rows import encoding_of, read_rows, starter_label, text_of
 
 LETTERS = "ABCDEFGH"
 _FIELD_LIMIT = 1 << 24
@@ -49,6 +51,7 @@ class Question(Record, frozen=True, kw_only=True):
     source: str = ""
     rationale: str = ""
     as_given: bool = False
+    department: str = ""
 
 
 class _Aside(Exception):  # noqa: N818
@@ -180,7 +183,7 @@ def _cm_exam(row: Mapping[str, Any], number: int) -> Question:
     return _question(
         row, number, options, text_of(row, "Answer"), text=text_of(row, "Question"),
         dimension=text_of(row, "Medical Discipline"), source="CMExam",
-        rationale=text_of(row, "Explanation"),
+        rationale=text_of(row, "Explanation"), department=text_of(row, "Clinical Department"),
     )  # fmt: skip
 
 
@@ -235,26 +238,36 @@ def _listed(given: object) -> dict[str, str]:
         raise _Bad("options is no list of texts")
     if len(given) > len(string.ascii_uppercase):
         raise _Bad(f"{len(given)} options")
-    texts = [unicodedata.normalize("NFC", x).strip() for x in given]
-    own = [re.match(r"([A-Z])\s*[.．、:：)）]\s*", x) for x in texts]
+    return options_of([unicodedata.normalize("NFC", x).strip() for x in given])
+
+
+def options_of(texts: Sequence[str]) -> dict[str, str]:
+    """Letter → text of a list of options: under their own letters where each has one, else in the list's order."""
+    own = [_OWN.match(x) for x in texts]
     lettered = {m[1]: x[m.end() :] for x, m in zip(texts, own, strict=True) if m}
     if len(lettered) == len(texts):
         return lettered
     return dict(zip(string.ascii_uppercase, texts, strict=False))
 
 
+_OWN = re.compile(r"[(（<\[【]?([A-Z])\s*[)）>\]】.．、:：]\s*")
 _AFTER = r"[(（<\[【]?([A-Z])(?:[)）>\]】]|\s*[.．、:：]|[ \t])\s*"
 _AT_LINE = re.compile(r"(?:^|(?<=\n))[ \t]*" + _AFTER)
 _IN_LINE = re.compile(r"(?:^|(?<=\s)|(?<=[。；;？?）):：]))" + _AFTER)
 
 
 def _inside(text: str) -> dict[str, str]:
-    """Options that stand in a text as A. … B. …, on lines of their own or, failing that, within lines."""
-    best = _run(list(_AT_LINE.finditer(text))) or _run(list(_IN_LINE.finditer(text)))
-    if not best:
+    found = options_in(text)
+    if not found:
         raise _Bad("no options A, B, … in its text")
+    return found
+
+
+def options_in(text: str) -> dict[str, str]:
+    """Options that stand in a text as A. … B. …, on lines of their own or, failing that, within lines; {} if none."""
+    best = _run(list(_AT_LINE.finditer(text))) or _run(list(_IN_LINE.finditer(text)))
     ends = [m.start() for m in best[1:]] + [len(text)]
-    return {m[1]: text[m.end() : e].strip() for m, e in zip(best, ends, strict=True)}
+    return {m[1]: text[m.end() : e].strip() for m, e in zip(best, ends, strict=False)}
 
 
 def _run(marks: list[re.Match[str]]) -> list[re.Match[str]]:
@@ -293,6 +306,7 @@ def _question(
     source: str = "",
     rationale: str = "",
     as_given: bool = False,
+    department: str = "",
 ) -> Question:
     """The checks every shape shares."""
     text = text or text_of(row, "question")
@@ -326,4 +340,5 @@ def _question(
         source=source,
         rationale=rationale,
         as_given=as_given,
+        department=department,
     )
