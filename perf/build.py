@@ -6,14 +6,12 @@
     python perf/build.py --check                    exit 1 when one of LIMITS is passed
 
 WARDROUND_REALDATA names the real data that `sources.py` recombines. The build is the command line in a process of its
-own: reading, de-identification, composition, near-duplicates, split, files, report. `pyarrow` (and `polars` where
-installed) reads the same files and writes their rows as Parquet, nothing else: what any build must spend at the
-least. CPU is user and system of the whole process tree, peak memory the tree's resident sets added up, ten
+own: reading, de-identification, composition, near-duplicates, split, files, report. `pyarrow` and `polars` (where this
+Python has it, or with `--peers-python polars=PATH`) read the same files and write their rows as Parquet, nothing else: what any
+build must spend at the least. CPU is user and system of the whole process tree, peak memory the tree's resident sets added up, ten
 times a second (pages that two processes share count twice).
 
-Refinement: the loopback server answers every prompt with its own reference block, so that every check runs on a
-rewrite that passes. Its seconds are the server's, from the first request to the last reply, for ours and for the bare
-aiohttp client that sends the same prompts ready-made, 64 at once.
+Refinement is measured by `refine.py`, beside a bare client.
 """
 
 from __future__ import annotations
@@ -31,16 +29,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import loopback
+import refine
 import sources
 
 HERE = Path(__file__).parent
-CONCURRENCY = 64
-LATENCIES = (0, 50)
-REFINED = 10_000
-A_SAMPLE = 0.13
-"""Encyclopedia entries to make for each sample to refine: some more than it takes."""
-LIMITS = {"refine_ratio_50ms": 1.5, "peak_mb": 4000.0}
+LIMITS = {"peak_mb": 4000.0} | refine.limits()
 
 
 def _tree(pid: int) -> Iterator[int]:
@@ -126,11 +119,11 @@ def bare_polars(files: list[str], out: Path) -> None:
 BARE = {"pyarrow": bare_pyarrow, "polars": bare_polars}
 
 
-def bare(name: str, files: list[Path], root: Path) -> dict[str, Any]:
+def bare(name: str, python: str, files: list[Path], root: Path) -> dict[str, Any]:
     """A bare read and write in a process of its own."""
     folder = root / f"bare-{name}"
     folder.mkdir()
-    command = [sys.executable, str(HERE / "build.py"), "--bare", name, str(folder)]
+    command = [python, str(HERE / "build.py"), "--bare", name, str(folder)]
     return timed([*command, *map(str, files)], folder)
 
 
@@ -149,11 +142,11 @@ def built(
     return spent, json.loads((out / "manifest.json").read_text())
 
 
-def at_size(rows: int, root: Path) -> dict[str, Any]:
-    """The build of `rows` rows beside the bare ones."""
+def at_size(rows: int, root: Path, pythons: dict[str, str]) -> dict[str, Any]:
+    """The build of `rows` rows beside the bare ones, each with this Python or the one `pythons` has for it."""
     files = sources.make(root / "sources", rows)
-    names = [n for n in BARE if importlib.util.find_spec(n)]
-    they = {n: bare(n, files, root) for n in names}
+    names = [n for n in BARE if n in pythons or importlib.util.find_spec(n)]
+    they = {n: bare(n, pythons.get(n, sys.executable), files, root) for n in names}
     we, manifest = built(files, root)
     counts = manifest["counts"]
     samples = counts["train"] + counts["test"]
@@ -181,69 +174,15 @@ def at_size(rows: int, root: Path) -> dict[str, Any]:
     return found
 
 
-def prompts(dataset: Path, target: Path) -> int:
-    """Write the requests of a dataset's refinement, as the model was sent them; their number. The rewrites being
-    the references again, the refined samples still hold all that was asked with."""
-    from wardround.corpus import readback, refine
-    from wardround.records import Document
-
-    documents = {d.id: d for d in readback.rows_of(dataset / readback.DOCUMENTS, Document)}
-    n = 0
-    with open(target, "w", encoding="utf-8") as f:
-        for n, sample in enumerate(readback.train_samples(dataset), start=1):  # noqa: B007
-            source = refine.passage(documents[sample.document], sample)
-            messages = refine.request(sample, source, 1).messages
-            body = {
-                "model": loopback.MODEL,
-                "messages": [{"role": m.role, "content": m.text} for m in messages],
-                "max_tokens": refine.MAX_TOKENS, "temperature": 0.0,
-            }  # fmt: skip
-            f.write(json.dumps(body, ensure_ascii=False) + "\n")
-    return n
-
-
-def refinement(samples: int, root: Path) -> dict[str, Any]:
-    """Refinement of so many samples at each latency, ours beside the bare client."""
-    files = sources.make(root / "few", round(samples * A_SAMPLE), share=1.0)[:1]
-    ready = root / "ready.jsonl"
-    print(
-        f"\nrefinement of {samples:,} samples, {CONCURRENCY} at once, seconds first request to last reply"
-    )
-    print(f"{'':<12}{'requests':>10}{'bare s':>10}{'ours s':>10}{'ratio':>10}{'kept':>10}")
-    found: dict[str, Any] = {}
-    for latency in LATENCIES:
-        name = f"refined-{latency}"
-        with loopback.running(latency, echo=True) as url:
-            model = f"{loopback.MODEL}@{url}"
-            more = ["--refine", model, "--size", str(samples), "--concurrency", str(CONCURRENCY)]
-            built(files, root, *more, name=name)
-            ours, asked = loopback.seconds(url), loopback.asked(url)
-        covered = json.loads((root / name / "out" / "coverage.json").read_text())
-        kept = covered["refined"]["kept"]
-        if not ready.exists():
-            prompts(root / name / "out", ready)
-        with loopback.running(latency, echo=True) as url:
-            timed([sys.executable, str(HERE / "bare_client.py"), str(ready), url, str(CONCURRENCY), "--ready"], root)  # fmt: skip
-            theirs, sent = loopback.seconds(url), loopback.asked(url)
-        ratio = (ours / asked) / (theirs / sent)
-        print(
-            f"{latency:>4} ms     {asked:>10}{theirs:>10.2f}{ours:>10.2f}{ratio:>10.2f}{kept:>10}"
-        )
-        found |= {
-            f"refine_ratio_{latency}ms": ratio, f"refine_s_{latency}ms": ours,
-            f"bare_s_{latency}ms": theirs,
-            f"refine_kept_{latency}ms": kept, f"refine_asked_{latency}ms": asked,
-        }  # fmt: skip
-    return found
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="Building at size.")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument(
-        "--refine", type=int, default=REFINED, metavar="N", help="samples to refine"
+        "--refine", type=int, default=refine.SAMPLES, metavar="N", help="samples to refine"
     )
     parser.add_argument("--no-refine", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3, help="of refinement")
+    parser.add_argument("--peers-python", action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--check", action="store_true", help="exit 1 when a limit is passed")
     parser.add_argument("--bare", nargs="+", help=argparse.SUPPRESS)
@@ -253,13 +192,14 @@ def main() -> int:
         BARE[name](files, Path(out))
         return 0
     sources.real()
+    pythons = dict(x.split("=", 1) for x in options.peers_python)
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="wardround-bench-") as name:
         root = Path(name)
         if options.rows:
-            result |= at_size(options.rows, root)
+            result |= at_size(options.rows, root, pythons)
         if not options.no_refine:
-            result |= refinement(options.refine, root)
+            result |= refine.measured(options.refine, options.rounds, root)
     result = {k: round(v, 3) for k, v in result.items()}
     passed = {k: result[k] for k, limit in LIMITS.items() if k in result and result[k] > limit}
     for key, value in passed.items():

@@ -4,10 +4,11 @@ A raw `asyncio.Protocol`, one process, keep-alive: every POST is answered with o
 Chinese characters that ends in a verdict `[[n]]`, n drawn from the request's bytes, so that equal requests get
 equal answers whoever asks. `GET …/models` lists the one model, `GET …/asked` how many POSTs there have been, so
 that a bench can see that a client did what it was timed for, and the seconds from the first request to the last
-reply. With --echo the answer is the text of the prompt's last `reference` block: a rewrite that breaks no rule. Run as
-a program it prints its base URL.
+reply. With --echo the answer is the text of the prompt's last `reference` block: a rewrite that breaks no rule. With
+--reworded hardly a clause of it stays as it was, so that all of it must be checked anew. Run as a program it prints its
+base URL.
 
-    python perf/loopback.py --latency-ms 100 [--echo]
+    python perf/loopback.py --latency-ms 100 [--echo | --reworded]
 """
 
 from __future__ import annotations
@@ -49,12 +50,18 @@ def _completion(number: int) -> bytes:
     return _reply({**named, "choices": [choice], "usage": usage})
 
 
-def _echoed(body: bytes) -> bytes:
+REWORDED = (("，", "，其中"), ("、", "和"), ("；", "；另外"), ("。", "，如上。"))
+"""What a rewrite is made of: other words between those of the reference, and no new fact."""
+
+
+def _echoed(body: bytes, reworded: bool) -> bytes:
     """The `reference` block of a request as its answer. What is a JSON string there is one here: nothing is read."""
     _, found, rest = body.rpartition(b"<reference>\\n")
     text, closed, _ = rest.partition(b"\\n</reference>")
     if not (found and closed):
         return REPLIES[zlib.crc32(body) % 10]
+    for before, after in REWORDED if reworded else ():
+        text = text.replace(before.encode(), after.encode())
     whole = b"".join((BEFORE, text, BEHIND))
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
         len(whole), whole,
@@ -74,8 +81,8 @@ class Chat(asyncio.Protocol):
     asked = 0
     first = last = 0.0
 
-    def __init__(self, latency_s: float, echo: bool = False) -> None:
-        self._latency_s, self._echo = latency_s, echo
+    def __init__(self, latency_s: float, answers: str = "") -> None:
+        self._latency_s, self._answers = latency_s, answers
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 
@@ -103,7 +110,11 @@ class Chat(asyncio.Protocol):
             else:
                 Chat.asked += 1
                 Chat.first = Chat.first or time.perf_counter()
-                self._answer(_echoed(body) if self._echo else REPLIES[zlib.crc32(body) % 10])
+                self._answer(
+                    _echoed(body, self._answers == "reworded")
+                    if self._answers
+                    else REPLIES[zlib.crc32(body) % 10]
+                )
 
     def _answer(self, reply: bytes) -> None:
         if self._latency_s:
@@ -120,18 +131,18 @@ class Chat(asyncio.Protocol):
             self._transport.write(reply)
 
 
-async def _serve(latency_s: float, echo: bool) -> None:
+async def _serve(latency_s: float, answers: str) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Chat(latency_s, echo), "127.0.0.1", 0, backlog=512)
+    server = await loop.create_server(lambda: Chat(latency_s, answers), "127.0.0.1", 0, backlog=512)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     await server.serve_forever()
 
 
 @contextlib.contextmanager
-def running(latency_ms: float, *, echo: bool = False) -> Iterator[str]:
-    """The server as a process of its own; yields its base URL."""
+def running(latency_ms: float, *, answers: str = "") -> Iterator[str]:
+    """The server as a process of its own; yields its base URL. `answers`: "echo", "reworded" or the same for all."""
     command = [sys.executable, str(Path(__file__)), "--latency-ms", str(latency_ms)]
-    command += ["--echo"] if echo else []
+    command += [f"--{answers}"] if answers else []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -157,10 +168,17 @@ def seconds(url: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description="The loopback server of the wire benches.")
     parser.add_argument("--latency-ms", type=float, default=0.0)
-    parser.add_argument("--echo", action="store_true", help="answer with the reference block")
+    parser.add_argument(
+        "--echo", dest="answers", action="store_const", const="echo", default="",
+        help="answer with the reference block",
+    )  # fmt: skip
+    parser.add_argument(
+        "--reworded", dest="answers", action="store_const", const="reworded",
+        help="answer with the reference block in other words",
+    )  # fmt: skip
     options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(options.latency_ms / 1000, options.echo))
+        asyncio.run(_serve(options.latency_ms / 1000, options.answers))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
 """Near-duplicate removal beside its peers: speed, recall by level, precision, fact-changed twins lost, peak memory.
 
     python perf/near.py [--n 24000] [--seed 1] [--tools ours,rensa,datasketch] [--json FILE]
+    python perf/near.py --peers-python datatrove=PATH --peers-python data-juicer=PATH
     WARDROUND_REALDATA=FOLDER python perf/near.py        # names and sentences from real data
 
-Every tool runs in a process of its own, held to one core, on the same texts in the same order (see
-perf/near_corpus.py), with the same 64 permutations in 16 bands on character 4-grams. Speed is texts by processor seconds (a shared machine's
-wall clock says little) from the texts in memory to the decision on each; reading and generating are not timed. Peak memory is the process's, less what the
-texts took. `rensa` is its documented loop (query, compare, insert), which like ours names the text that each one
-equals; `rensa matrix` its quickest call, which only flags. datasketch, datatrove and data-juicer run where installed.
+Every tool runs in a process of its own (see perf/near_contenders.py), held to one core, on the same texts in the same order (see
+perf/near_corpus.py), with the same 64 permutations in 16 bands on character 4-grams. Speed is texts by processor seconds (a shared
+machine's wall clock says little) from the texts in memory to the decision on each; reading and generating are not timed. Peak
+memory is the process's, less what there was before. `rensa` is its documented loop (query, compare, insert), which like ours names
+the text that each one equals; `rensa matrix` its quickest call, which only flags. datasketch, datatrove and data-juicer run where
+this Python has them, or with the Python that `--peers-python` names.
 
-A drop is right when both texts come of one original; a twin is lost when it, or its original for its sake, is dropped.
+A drop is right when both texts come of one original; a twin is lost when it, or its original for its sake, is dropped. Of tools
+that don't say what a text equals (datatrove, data-juicer, rensa matrix), any drop in a cluster of several counts as right and any
+twin or original gone as lost.
 """
 
 from __future__ import annotations
@@ -17,139 +21,35 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
-import time
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-PERMUTATIONS, BAND_COUNT, GRAM, SEED, LIKE = 64, 16, 4, 42, 0.65
-
-Dropped = dict[int, int]
-"""Index of a dropped text → index of the text it was taken to equal; −1 where the tool doesn't say."""
+from near_contenders import TOOLS, Dropped
 
 
-def ours(texts: Sequence[str]) -> tuple[Dropped, dict[str, Any]]:
-    from wardround.corpus.near import near_duplicates, signatures
-
-    begun = time.perf_counter()
-    bands = signatures(texts)
-    signed = time.perf_counter()
-    near = near_duplicates(bands, [0] * len(texts), texts.__getitem__)
-    seconds = {"signatures": signed - begun, "comparing": time.perf_counter() - signed}
-    kinds = Counter(b.differences[0].kind for b in near.blocked)
-    return near.dropped, {
-        "seconds": {k: round(v, 2) for k, v in seconds.items()}, "candidates": near.candidates,
-        "verified": near.verified, "blocked": len(near.blocked), "capped": near.capped,
-        "blocked_kinds": dict(kinds.most_common()),
-        "blocked_pairs": [(b.kept, b.other, [(d.kind, d.a, d.b) for d in b.differences]) for b in near.blocked],
-    }  # fmt: skip
-
-
-def ours_unguarded(texts: Sequence[str]) -> tuple[Dropped, dict[str, Any]]:
-    from wardround.corpus.near import near_duplicates, signatures
-
-    return near_duplicates(
-        signatures(texts), [0] * len(texts), texts.__getitem__, guard=None
-    ).dropped, {}
-
-
-def rensa(texts: Sequence[str]) -> tuple[Dropped, dict[str, Any]]:
-    from rensa import RMinHash, RMinHashLSH
-
-    index = RMinHashLSH(LIKE, PERMUTATIONS, BAND_COUNT)
-    kept: dict[int, Any] = {}
-    dropped: Dropped = {}
-    for i, text in enumerate(texts):
-        sketch = RMinHash(PERMUTATIONS, SEED)
-        sketch.update([text[k : k + GRAM] for k in range(max(1, len(text) - GRAM + 1))])
-        same = next((c for c in index.query(sketch) if kept[c].jaccard(sketch) >= LIKE), None)
-        if same is None:
-            kept[i] = sketch
-            index.insert(i, sketch)
-        else:
-            dropped[i] = same
-    return dropped, {}
-
-
-def rensa_matrix(texts: Sequence[str]) -> tuple[Dropped, dict[str, Any]]:
-    from rensa import RMinHash, RMinHashLSH
-
-    grams = [[t[k : k + GRAM] for k in range(max(1, len(t) - GRAM + 1))] for t in texts]
-    matrix = RMinHash.digest_matrix_from_token_sets(grams, PERMUTATIONS, SEED)
-    index = RMinHashLSH(LIKE, PERMUTATIONS, BAND_COUNT)
-    flags = index.insert_matrix_and_query_duplicate_flags(matrix)
-    return {i: -1 for i, f in enumerate(flags) if f}, {}
-
-
-def datasketch(texts: Sequence[str]) -> tuple[Dropped, dict[str, Any]]:
-    from datasketch import MinHash, MinHashLSH
-
-    index = MinHashLSH(num_perm=PERMUTATIONS, params=(BAND_COUNT, PERMUTATIONS // BAND_COUNT))
-    kept: dict[int, Any] = {}
-    dropped: Dropped = {}
-    for i, text in enumerate(texts):
-        sketch = MinHash(num_perm=PERMUTATIONS, seed=1)
-        grams = {text[k : k + GRAM].encode() for k in range(max(1, len(text) - GRAM + 1))}
-        sketch.update_batch(list(grams))
-        same = next((c for c in index.query(sketch) if kept[c].jaccard(sketch) >= LIKE), None)
-        if same is None:
-            kept[i] = sketch
-            index.insert(i, sketch)
-        else:
-            dropped[i] = same
-    return dropped, {}
-
-
-def data_juicer(texts: Sequence[str]) -> tuple[Dropped, dict[str, Any]]:
-    from data_juicer.core.data import NestedDataset
-    from data_juicer.ops.deduplicator.document_minhash_deduplicator import (
-        DocumentMinhashDeduplicator,
+def measured(tool: str, python: str, docs: Sequence[Any], file: Path) -> dict[str, Any]:
+    """One tool in a process of its own, on one core, and how right it was."""
+    kept = {"RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    command = [python, str(Path(__file__).with_name("near_contenders.py")), tool, str(file)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | kept, check=False
     )
-
-    op = DocumentMinhashDeduplicator(
-        tokenization="character", window_size=GRAM, jaccard_threshold=LIKE,
-        num_permutations=PERMUTATIONS, num_bands=BAND_COUNT,
-        num_rows_per_band=PERMUTATIONS // BAND_COUNT, lowercase=False,
-    )  # fmt: skip
-    data = NestedDataset.from_dict({"text": list(texts), "i": list(range(len(texts)))})
-    kept, _ = op.process(data.map(op.compute_hash, num_proc=1))
-    left = set(kept["i"])
-    return {i: -1 for i in range(len(texts)) if i not in left}, {}
-
-
-TOOLS: dict[str, Callable[[Sequence[str]], tuple[Dropped, dict[str, Any]]]] = {
-    "ours": ours, "unguarded": ours_unguarded, "rensa": rensa, "rensa matrix": rensa_matrix,
-    "datasketch": datasketch, "data-juicer": data_juicer,
-}  # fmt: skip
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def measure(tool: str, n: int, seed: int) -> dict[str, Any]:
-    """One tool in this process, held to one core."""
-    from near_corpus import corpus
-
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    docs = corpus(n, seed)
-    texts = [d.text for d in docs]
-    TOOLS[tool](texts[:500])  # imports, tables and lexicon
-    before, cpu, begun = _peak_mb(), time.process_time(), time.perf_counter()
-    dropped, more = TOOLS[tool](texts)
-    wall, used = time.perf_counter() - begun, time.process_time() - cpu
-    out = {
-        "tool": tool, "docs": len(docs), "docs_s": len(docs) / used, "wall_s": wall, "cpu_s": used,
-        "peak_mb": _peak_mb() - before, **_judged(docs, dropped),
-    }  # fmt: skip
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["?"])[-1]
+        raise ChildProcessError(last[:100])
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    dropped = dict(map(tuple, found.pop("dropped")))
+    more = found.pop("more")
     pairs = more.pop("blocked_pairs", None)
     if pairs is not None and os.environ.get("NEAR_SHOW"):
         _show(docs, dropped, pairs)
-    return out | more
+    speed = {"tool": tool, "docs": len(docs), "docs_s": len(docs) / found["cpu_s"]}
+    return speed | found | _judged(docs, dropped) | more
 
 
 def _judged(docs: Sequence[Any], dropped: Dropped) -> dict[str, Any]:
@@ -226,38 +126,27 @@ def main() -> int:
     p.add_argument("--n", type=int, default=24_000)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--tools", default=",".join(TOOLS))
+    p.add_argument("--peers-python", action="append", default=[], metavar="TOOL=PATH")
     p.add_argument("--json", type=Path)
-    p.add_argument("--one", help=argparse.SUPPRESS)
     args = p.parse_args()
-    if args.one:
-        print(json.dumps(measure(args.one, args.n, args.seed), ensure_ascii=False))
-        return 0
+    from near_corpus import corpus
+
     data = "recombined real data" if os.environ.get("WARDROUND_REALDATA") else "synthetic texts"
     print(f"{data}, seed {args.seed}; generator's names: {_known()}")
+    pythons = dict(x.split("=", 1) for x in args.peers_python)
+    docs = corpus(args.n, args.seed)
     results = {}
-    for tool in args.tools.split(","):
-        command = [
-            sys.executable,
-            __file__,
-            "--one",
-            tool,
-            "--n",
-            str(args.n),
-            "--seed",
-            str(args.seed),
-        ]
-        env = os.environ | {
-            "RAYON_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-        }
-        done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
-        if done.returncode:
-            print(f"{tool}: not run ({(done.stderr.strip().splitlines() or ['?'])[-1][:100]})")
-            continue
-        sys.stderr.write(done.stderr if os.environ.get("NEAR_SHOW") else "")
-        results[tool] = json.loads(done.stdout.strip().splitlines()[-1])
-        _line(results[tool])
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "texts.json"
+        file.write_text(json.dumps([d.text for d in docs], ensure_ascii=False), encoding="utf-8")
+        for tool in args.tools.split(","):
+            try:
+                found = measured(tool, pythons.get(tool, sys.executable), docs, file)
+            except ChildProcessError as e:
+                print(f"{tool}: not run ({e})")
+                continue
+            results[tool] = found
+            _line(found)
     if args.json:
         args.json.write_text(json.dumps(results, ensure_ascii=False, indent=1), encoding="utf-8")
     return _verdict(results)

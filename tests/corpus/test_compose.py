@@ -286,3 +286,25 @@ def test_one_disease_is_no_differential(tmp_path: Path) -> None:
     pairs[1]["answer"] = "①肺结核：起病缓慢，低热盗汗，痰抗酸染色阳性，抗结核治疗有效。"
     found = by_recipe(made(tmp_path, case(QA_pairs=pairs)))
     assert "case-differential-diagnosis" not in found
+
+
+def test_a_disease_is_no_symptom_of_itself(tmp_path: Path) -> None:
+    symptoms = ["呼吸衰竭", "呼吸困难", "紫绀", "心率增快", "无名指指甲凹陷"]
+    samples = by_recipe(made(tmp_path, entry("急性呼吸衰竭", symptom=symptoms)))
+    assert "呼吸困难、紫绀、心率增快" in samples["symptom-inquiry"].output
+    assert not {"有呼吸衰竭", "、呼吸衰竭", "指甲"} & {
+        w for s in samples.values() for w in ("有呼吸衰竭", "、呼吸衰竭", "指甲") if w in s.output
+    }
+
+
+def test_a_definition_says_what_it_is(tmp_path: Path) -> None:
+    told = "甲病占成人同类疾病的80%，近年来预后显著改善，但病死率居高不下，目前出现了一些新的特点。"
+    assert "disease-definition" not in by_recipe(made(tmp_path, entry(desc=told)))
+    told = "甲病（jia disease）是由甲菌引起的感染，占成人同类疾病的80%，近年来预后显著改善。"
+    assert "disease-definition" in by_recipe(made(tmp_path, entry(desc=told)))
+
+
+def test_an_item_that_is_a_list_is_set_off(tmp_path: Path) -> None:
+    checks = ["血常规", "耳、鼻、咽拭子细菌培养", "间接喉镜检查"]
+    samples = by_recipe(made(tmp_path, entry(check=checks)))
+    assert "血常规，耳、鼻、咽拭子细菌培养，间接喉镜检查" in samples["initial-diagnosis"].output

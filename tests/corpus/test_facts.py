@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from wardround.corpus.facts import differences, facts
 from wardround.corpus.lexicon import lexicon
+from wardround.corpus.tokens import FACTS, clauses, stated, tokens
 from wardround.errors import UsageError
 
 SAME = [
@@ -113,3 +114,44 @@ def test_a_list_of_ones_own_adds_names(tmp_path: Path) -> None:
 def test_a_number_in_a_disease_name_is_none() -> None:
     assert facts("百日咳由细菌引起").numbers == frozenset()
     assert facts("观察一百天").numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "diseases", "numbers"),
+    [
+        ("半月线疝行修补术", set(), set()),
+        ("十二指肠溃疡伴半月板损伤", {"十二指肠溃疡", "半月板损伤"}, set()),
+        ("一期梅毒", {"一期梅毒"}, set()),
+        ("1期梅毒", {"一期梅毒"}, set()),
+        ("二倍体，五倍子，百日咳", {"百日咳"}, set()),
+        ("服药半月", set(), {"0.5mo"}),
+        ("服药半个月", set(), {"0.5mo"}),
+        ("半月体检一次", set(), {"0.5mo", "1次"}),
+        ("每日三次，共十二天", set(), {"12d"}),
+    ],
+)
+def test_a_numeral_in_a_name_is_no_number(text: str, diseases: set[str], numbers: set[str]) -> None:
+    found = facts(text)
+    assert found.diseases == diseases
+    assert found.numbers == numbers
+
+
+def test_latin_words_are_told_apart() -> None:
+    found = facts("阿莫西林 0.5 g po tid，头孢曲松2g iv qd")
+    assert found.doses == {"0.5g", "2g"}
+    assert found.routes == {"口服", "静脉注射"}
+    assert found.frequencies == {"3/d", "1/d"}
+    assert facts("HIV，lung abscess，time，维生素AD").routes == frozenset()
+    assert facts("维生素AD").drugs == frozenset() != facts("维生素A").drugs
+
+
+def test_a_word_behind_one_only_begun_is_found() -> None:
+    assert lexicon().matches("冬季皮肤瘙痒")[-1][2:] == ("symptom", "瘙痒")
+    assert facts("致羊水或胎粪吸入").routes == {"吸入"}
+
+
+@given(st.text("0１一二三半月第天次.:，。、 \nabgmqdIV氯片口服吸入皮肤瘙痒（）", max_size=60))
+def test_what_is_stated_is_what_the_tokens_say(text: str) -> None:
+    for clause in clauses(text):
+        wanted = [(t.kind, t.name, t.text) for t in tokens(clause, lexicon()) if t.kind in FACTS]
+        assert list(stated(clause, lexicon())) == wanted

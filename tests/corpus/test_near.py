@@ -1,10 +1,16 @@
 """Near-duplicates: what is dropped, what is kept and why, and the same whatever the order of shards."""
 
+import gc
+from typing import Any
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wardround.corpus.near import BANDS, MOST, WIDTH, Near, near_duplicates, signatures
+from wardround.corpus import near_pairs
+from wardround.corpus.near import MOST, WIDTH, Blocked, Near, near_duplicates, signatures
+from wardround.corpus.near_pairs import BANDS
 
 CASE = (
     "患者男性，45岁，反复咳嗽、咳痰3天，加重伴发热1天就诊。查体：体温38.5℃，双肺呼吸音粗，右下肺可闻及湿啰音。"
@@ -36,11 +42,29 @@ def test_format_and_order_are_duplicates_of_the_first() -> None:
 
 
 def test_a_changed_fact_is_kept_and_listed() -> None:
-    near = _near([CASE, CASE.replace("0.5g", "0.25g"), CASE.replace("右下肺", "左下肺")])
-    assert near.dropped == {}
-    kinds = {(b.kept, b.other): {d.kind for d in b.differences} for b in near.blocked}
+    texts = [CASE, CASE.replace("0.5g", "0.25g"), CASE.replace("右下肺", "左下肺")]
+    blocked: list[Blocked] = []
+    near = _near(texts, on_blocked=blocked.append)
+    assert near.dropped == {} and near.blocked == len(blocked)
+    kinds = {(b.kept, b.other): {d.kind for d in b.differences} for b in blocked}
     assert kinds[0, 1] == {"dose"} and kinds[0, 2] == {"side"}
-    assert all(b.jaccard > 0.65 for b in near.blocked)
+    assert all(b.jaccard > 0.65 for b in blocked)
+
+
+def test_pairs_kept_apart_are_handed_over_and_let_go() -> None:
+    texts = [CASE.replace("45岁", f"{i}岁") for i in range(20, 120)]
+    seen: list[Blocked] = []
+    near = _near(texts, on_blocked=seen.append)
+    assert near.blocked == len(seen) == _living_pairs() > len(texts)
+    assert [b.other for b in seen] == sorted(b.other for b in seen)
+    seen.clear()
+    assert _near(texts, on_blocked=lambda b: None) == near
+    assert _living_pairs() == 0
+
+
+def _living_pairs() -> int:
+    gc.collect()
+    return sum(type(o) is Blocked for o in gc.get_objects())
 
 
 def test_without_a_guard_they_are_the_same() -> None:
@@ -82,7 +106,26 @@ def test_candidates_are_bounded_however_alike_all_texts_are() -> None:
     near = _near(texts)
     assert near.dropped == {}
     assert near.candidates <= len(texts) * BANDS * MOST
-    assert len(near.blocked) <= len(texts) * MOST
+    assert near.blocked <= len(texts) * MOST
+
+
+def test_part_by_part_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = (
+        [CASE.replace("45岁", f"{i % 60}岁") for i in range(200)] + [OTHER] * 3 + ["", "肺炎"] * 2
+    )
+    order = [(i * 37) % len(texts) for i in range(len(texts))]
+    whole = _near(texts, order=order)
+    asked: list[tuple[int, int]] = []
+    within = near_pairs._within
+
+    def counted(*args: Any) -> Any:
+        asked.append(args[2:4])
+        return within(*args)
+
+    monkeypatch.setattr(near_pairs, "AT_A_TIME", 300)
+    monkeypatch.setattr(near_pairs, "_within", counted)
+    assert _near(texts, order=order) == whole
+    assert len(asked) > 8 and whole.dropped and whole.blocked
 
 
 @settings(max_examples=20)

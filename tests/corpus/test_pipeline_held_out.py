@@ -20,7 +20,7 @@ from wardround.corpus import held_out
 from wardround.corpus.build import build
 from wardround.corpus.shards import compared_text
 from wardround.errors import UsageError
-from wardround.records import Dialogue, Exclusion, Sample
+from wardround.records import Dialogue, Document, Exclusion, Sample
 
 STEM = "患者女，46岁，反复上腹痛半年，餐后加重，伴夜间反酸，查体剑突下压痛，胃镜见胃窦小弯侧溃疡一处，表面覆白苔"
 OPTIONS = (
@@ -154,3 +154,14 @@ def test_a_held_out_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     files = sources(tmp_path / "s", 3, 0)
     with pytest.raises(UsageError, match=r"nowhere\.csv: no such file"):
         build(files[:1], tmp_path / "out", quick(held_out=(tmp_path / "nowhere.csv",)))
+
+
+def test_no_disease_stands_on_both_sides_under_another_name(tmp_path: Path) -> None:
+    rows = [entry(f"{c}病") | {"alias": f"{c}型综合征"} for c in NAMES[:8]]
+    rows += [entry(f"{c}型综合征") for c in NAMES[:8]]
+    rows += [entry("慢阻肺"), entry("慢性阻塞性肺疾病")]
+    made = build([write(tmp_path / "book.jsonl", rows)], tmp_path / "out", quick())
+    sides = {d.title: d.split for d in lines(made, "documents.jsonl", Document)}
+    pairs = [(f"{c}病", f"{c}型综合征") for c in NAMES[:8]] + [("慢阻肺", "慢性阻塞性肺疾病")]
+    assert all(sides[a] == sides[b] for a, b in pairs)
+    assert set(sides.values()) == {"train", "test"}

@@ -1,6 +1,8 @@
 """The checks on a rewrite: what breaks each rule, and what only looks as if it did."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wardround import taxonomy
 from wardround.corpus import evidence
@@ -11,6 +13,10 @@ from wardround.records import Answer, Sample
 CASE = "【病例描述】：患者，男，50岁，2天前受凉后咳嗽、发热。"
 DRUG = "口服阿莫西林0.5g，每日3次，疗程7天。"
 TRIAGE = "呼吸内科。患者咳嗽、发热，以呼吸道症状为主。"
+PIECES = [
+    "口服阿莫西林0.5g，", "静脉滴注头孢曲松2g，", "每日3次。", "每日三次，", "疗程7天；", "1. 多饮水。\n", "2、", "复查胸片。",
+    "甲硝唑0.4g tid，", "500mg\n", "半年后", "维生素B12，", "（3）", "吸入布地奈德，", "6×10⁹/L，", "１０片；",
+]  # fmt: skip
 PLAN = "抗感染治疗10～14天，同时补液，半年后复查胸片。"
 
 
@@ -203,3 +209,28 @@ def test_doses_as_ends_of_a_range_and_with_their_sign() -> None:
     assert not evidence.dose_known("0.5l", {"0.5g"})
     assert not evidence.dose_known("1e-05g", {"0.01g"})
     assert evidence.dose_known("1e-05g", {"1e-05g/d"})
+
+
+def test_only_what_is_new_is_read_and_all_of_that() -> None:
+    known = evidence.Known(
+        "口服阿莫西林0.5g，每日3次。多饮水。", "哮喘用药：\n布地奈德吸入200μg", CASE
+    )
+    assert known.news("多饮水。口服阿莫西林0.5g，每日3次。") == ""
+    assert known.news("多饮水，口服阿莫西林1g，每日3次。") == "口服阿莫西林1g"
+    assert known.facts.drugs >= {"阿莫西林", "布地奈德"} and known.facts.routes >= {"口服", "吸入"}
+    assert known.numbers >= {"0.5", "3", "200", "50", "2"}
+    # A clause kept word for word can't hide one that stands beside it.
+    assert (
+        broken("medication_advice", DRUG, f"{DRUG[:-1]}，再加甲硝唑口服。") == "drug_not_in_source"
+    )
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8), st.lists(st.sampled_from(PIECES), max_size=8))
+def test_sparing_what_is_shared_changes_no_verdict(ours: list[str], theirs: list[str]) -> None:
+    text, known = "".join(ours), evidence.Known("".join(theirs), "口服布洛芬0.2g", CASE)
+    news = known.news(text)
+    assert evidence.new_drugs(news, known) == evidence.new_drugs(text, known)
+    assert evidence.changed_doses(news, known) == evidence.changed_doses(text, known)
+    assert evidence.new_numbers(text, news, known) == evidence.new_numbers(text, text, known)
+    swapped = evidence.swapped_routes(text, known)
+    assert not swapped or evidence.known_facts(news).routes

@@ -1,6 +1,13 @@
+import re
+import sys
+import unicodedata
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wardround.corpus import rules as r
+from wardround.corpus.text import CIRCLED
 
 
 @pytest.mark.parametrize("text", ["根据‹书本知识›，应手术。", "改变见图2。", "如下图所示。"])
@@ -108,3 +115,26 @@ def test_side_conflict_and_garbled() -> None:
     assert not r.side_conflict("左胸痛。", "右膝痛。")
     assert r.garbled("湿Up音") and r.garbled("体温\ufffd") and r.garbled("????")
     assert not r.garbled("Up to date的指南，CT值?")
+
+
+def test_every_sign_that_is_a_digit_counts_as_one() -> None:
+    for code in (c for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000):
+        sign = chr(code)
+        digit = any(c.isdecimal() for c in unicodedata.normalize("NFKC", sign))
+        assert digit == (r._ANY_DIGIT.search(sign) is not None), hex(code)
+
+
+@given(st.text("12（(）)、.．。；： \n二第,:a甲①⑳", max_size=16))
+def test_list_numbers_are_found_as_they_stand(text: str) -> None:
+    plain = re.compile(
+        rf"(?:^|(?<=[\n。；：，、\s]))(?:[（(]\s*\d{{1,2}}\s*[)）]|\d{{1,2}}\s*(?:[)）、．]|\.(?!\d)))|[{CIRCLED}]"
+    )
+    assert r._ENUMERATOR.sub("|", text) == plain.sub("|", text)
+
+
+def test_what_fails_now_is_no_clinics() -> None:
+    assert r.emergency_missed("主要表现为胸痛、紫绀、呼吸衰竭。", "thoracic_surgery")
+    assert not r.emergency_missed("主要表现为胸痛、紫绀、呼吸衰竭。", "respiratory")
+    assert not r.emergency_missed("主要表现为咳嗽、慢性呼吸衰竭。", "thoracic_surgery")
+    assert r.emergency_missed("主要表现为咯血、心脏压塞征象。", "respiratory")
+    assert not r.emergency_missed("主要表现为咯血、心脏压塞征象。", "emergency_critical_care")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.corpus.made import document
 from wardround.corpus import split as splitting
 from wardround.corpus.keys import dialogue_key, document_key, sample_key
+from wardround.corpus.names import other_names
 from wardround.corpus.split import IS_DIALOGUE, SHARE, Split, groups_of
 from wardround.records import Dialogue, Document, Sample, Turn
 
@@ -153,6 +154,55 @@ def test_groups_by_title_and_by_text() -> None:
         document(4),
     ]
     assert groups_of([document_key(d) for d in documents]) == [(0, 1), (2, 3), (4,)]
+
+
+def test_a_disease_under_other_names_is_one_group() -> None:
+    copd = document(0, "慢性阻塞性肺疾病")
+    by_list = document(1, "慢阻肺")
+    field = msgspec.structs.replace(
+        document(2, "矽肺"), fields={"desc": "粉尘病", "alias": "硅肺；硅沉着病"}
+    )
+    other = document(3, "硅沉着病")
+    told = msgspec.structs.replace(
+        document(4, "减压病"), fields={"desc": "减压病（DCS），又称潜水夫病或沉箱病，是一种职业病。又称不同。"}
+    )  # fmt: skip
+    last = document(5, "沉箱病")
+    bracket = document(6, "急性呼吸窘迫综合征（ARDS）")
+    short = document(7, "ARDS")
+    apart = document(8, "肺癌（小细胞型）"), document(9, "肺癌（鳞状型）")
+    documents = [copd, by_list, field, other, told, last, bracket, short, *apart]
+    groups = groups_of([document_key(d) for d in documents])
+    assert groups == [(0, 1), (2, 3), (4, 5), (6, 7), (8,), (9,)]
+
+
+def test_only_what_a_document_calls_itself_is_its_name() -> None:
+    elsewhere = msgspec.structs.replace(
+        document(0, "肺炎"), fields={"desc": "本病多见于儿童。休克肺又称成人呼吸窘迫综合征。"}
+    )
+    virus = msgspec.structs.replace(
+        document(1, "禽流感"), fields={"desc": "禽流感，病原又称禽流感病毒。", "alias": "本病"}
+    )
+    assert other_names(elsewhere) == ()
+    assert other_names(virus) == ()
+
+
+@given(seed=st.integers(0, 30), chained=st.lists(st.integers(0, 11), min_size=12, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_no_synonym_straddles(seed: int, chained: list[int]) -> None:
+    documents = [
+        msgspec.structs.replace(
+            document(i, f"第{i}病"), fields={"desc": f"{i}", "alias": (f"第{k}病", f"旧名{k}症")}
+        )
+        for i, k in enumerate(chained)
+    ]
+    documents += [document(20 + i, f"旧名{i}症") for i in range(12)]
+    samples = [sample(d, t, 0) for d in documents for t in TASKS]
+    found = split(documents, samples, [], test_per_task=6, test_dialogues=0, seed=seed)
+    sides: dict[str, set[bool]] = {}
+    for d in documents:
+        for name in (d.title, *other_names(d)):
+            sides.setdefault(name, set()).add(d.id in found.held_out)
+    assert all(len(side) == 1 for side in sides.values())
 
 
 def test_a_training_sample_that_equals_a_test_item_is_set_aside() -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from wardround import taxonomy
-from wardround.artifact import Artifact, Workspace, begin, digest_of, open_artifact, ref
+from wardround.artifact import MANIFEST, Artifact, Workspace, begin, digest_of, open_artifact, ref
 from wardround.corpus import export, recipes
 from wardround.corpus import refine as refining
 from wardround.corpus import rules as named_rules
@@ -65,11 +65,20 @@ def build(
     found = find(sources, options)
     inputs = [ref(path, "source", seen_from=out) for path, _ in found.files]
     inputs += [ref(path, "held_out", seen_from=out) for path in options.held_out]
+    inputs += [ref(path, "taxonomy", seen_from=out) for path in _own_tasks()]
     config = config_of(found, options, refine, classify)
     with begin(out, kind="dataset", config=config, inputs=inputs) as workspace:
         if workspace.done:
             return open_artifact(out, "dataset")
         return _build(found, options, workspace, refine, classify)
+
+
+def _own_tasks() -> list[Path]:
+    """The user's own task list, if one is in force: the artifact it lies in (a survey's), else the file."""
+    path = taxonomy.own("tasks")
+    if path is None:
+        return []
+    return [path.parent if (path.parent / MANIFEST).exists() else path]
 
 
 def find(sources: Sequence[Path], options: BuildOptions) -> Sources:

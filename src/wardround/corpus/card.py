@@ -17,6 +17,7 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 ORIGIN = {
     "published": "已发表的任务 / Published tasks",
     "reconstructed": "依临床实践补全的任务 / Reconstructed tasks",
+    "survey": "医生在需求调查中提出的任务 / Tasks that doctors asked for in a needs survey",
 }
 CONFIGS = (
     ("default", "train", "train.parquet"),
@@ -114,6 +115,8 @@ def _cell(text: str) -> str:
 
 def _tasks(coverage: Mapping[str, Any]) -> Iterator[str]:
     for origin, heading in ORIGIN.items():
+        if not any(t["origin"] == origin for t in coverage["tasks"]):
+            continue
         yield from ("", f"## {heading}", "")
         yield from _table(
             "任务", "task", "训练 train", "测试 test", "未覆盖的原因 / why not covered"

@@ -17,13 +17,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from wardround.choices import options_in, options_of
 from wardround.corpus.drafts import Draft, content, listed, shortened, text
 from wardround.corpus.template import Value
 
 LETTERS = string.ascii_uppercase
-_OWN_LETTER = re.compile(r"[(（<\[【]?([A-Z])(?:[)）>\]】]|\s*[.．、:：]|\s)\s*")
-_AT_LINE = re.compile(r"(?:^|(?<=\n))[ \t]*" + _OWN_LETTER.pattern)
-_IN_LINE = re.compile(r"(?:^|(?<=[\s。；;？?）):：]))" + _OWN_LETTER.pattern)
 _BETWEEN_LETTERS = re.compile(r"[\s,，、;；.<>()（）\[\]和/]+")
 
 
@@ -71,27 +69,8 @@ def _options(given: object) -> dict[str, str]:
         if len(given) > len(LETTERS):
             raise ValueError(f"{len(given)} options")
         texts = [text(v) for v in given]
-        own = [_OWN_LETTER.match(t) for t in texts]
-        if texts and all(own) and len({m[1] for m in own if m}) == len(texts):
-            return {m[1]: t[m.end() :] for m, t in zip(own, texts, strict=True) if m}
-        return dict(zip(LETTERS, texts, strict=False))
-    return options_in(given) if isinstance(given, str) else {}
-
-
-def options_in(words: str) -> dict[str, str]:
-    """Options within a text as A. … B. …, on lines of their own or, failing that, within lines."""
-    best = _run(_AT_LINE, words) or _run(_IN_LINE, words)
-    ends = [m.start() for m in best[1:]] + [len(words)]
-    return {m[1]: text(words[m.end() : e]) for m, e in zip(best, ends, strict=True)}
-
-
-def _run(mark: re.Pattern[str], words: str) -> list[re.Match[str]]:
-    """The marks A, B, C, … in order, each at its first place behind the one before; [] below two."""
-    run: list[re.Match[str]] = []
-    for m in mark.finditer(words):
-        if m[1] == LETTERS[len(run) % 26]:
-            run.append(m)
-    return run if len(run) > 1 else []
+        return options_of(texts)
+    return {k: text(v) for k, v in options_in(given).items()} if isinstance(given, str) else {}
 
 
 def _letters(row: Mapping[str, Any], options: Mapping[str, str]) -> str:

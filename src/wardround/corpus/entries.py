@@ -17,12 +17,16 @@ ENOUGH = 3
 """Items that a case must have; a list is not made shorter than that for the sake of style."""
 
 
-def kept(name: str, value: Value) -> Value:
-    """A field's items without those that are not what the field is named for; other fields as they are."""
+def kept(name: str, value: Value, title: str = "") -> Value:
+    """A field's items without those that are not what the field is named for; other fields as they are. Of symptoms those
+    go too that the disease's name, the `title`, ends with: 呼吸衰竭 is no symptom of 急性呼吸衰竭."""
     mark = cues().lists.get(name)
     if mark is None or not value:
         return value
-    return _whole([i for i in items_of(value) if _is(bare(i), mark)])
+    whole = title if name == "symptom" else ""
+    return _whole(
+        [i for i in items_of(value) if _is(bare(i), mark) and not whole.endswith(bare(i))]
+    )
 
 
 def _is(item: str, mark: Mark) -> bool:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from wardround.corpus import rules as r
 from wardround.corpus.facts import Facts, facts
 from wardround.corpus.lexicon import lexicon
-from wardround.corpus.tokens import clauses, tokens
+from wardround.corpus.tokens import clauses, stated
 
 _QUANTIFIED = frozenset({"dose", "number", "frequency"})
 _SPANS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
@@ -35,31 +35,87 @@ _SIGN = re.compile(r"^[<>≤≥±=]+")
 _COUNTED = re.compile(r"^(\d+(?:-\d+)?)/")
 
 
+class Known:
+    """What a rewrite may draw on: its `reference`, the `source` passage and the question `asked`. Each line is read once,
+    when it is first needed: the lines of a passage come again with the next sample of its document."""
+
+    def __init__(self, reference: str, source: str, asked: str) -> None:
+        self.reference = reference
+        self.text = "\n".join((reference, source, asked))
+
+    @cached_property
+    def told(self) -> Facts:
+        """The facts of the reference."""
+        return _read(self.reference).facts
+
+    @cached_property
+    def facts(self) -> Facts:
+        """The facts of all three."""
+        read = [_read(line).facts for line in self._lines]
+        return Facts(**{k: frozenset[str]().union(*(getattr(f, k) for f in read)) for k in _KINDS})
+
+    @cached_property
+    def numbers(self) -> set[str]:
+        """The numbers of all three, in digits or written out."""
+        return set[str]().union(*(_read(line).numbers for line in self._lines))
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return [line for line in self.text.split("\n") if line]
+
+    def news(self, text: str) -> str:
+        """The clauses of `text` that the reference doesn't have word for word: only these can say anything new."""
+        theirs = frozenset(_pieces(self.reference))
+        return "\n".join(p for p in _pieces(text) if p not in theirs)
+
+
+_KINDS = Facts.__struct_fields__
+
+
+def _pieces(text: str) -> list[str]:
+    for stop in "。；，":
+        text = text.replace(stop, "\n")
+    return text.split("\n")
+
+
+class _Line:
+    """What one line holds, worked out when asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def facts(self) -> Facts:
+        return facts(self._text)
+
+    @cached_property
+    def numbers(self) -> set[str]:
+        return r.numbers(self._text) | r.written_out(self._text)
+
+
+@lru_cache(maxsize=1024)
+def _read(line: str) -> _Line:
+    return _Line(line)
+
+
 def known_facts(text: str) -> Facts:
     """The facts of a text, as a rewrite is held against them."""
-    return _facts(text)
+    return _read(text).facts
 
 
-@lru_cache(maxsize=256)
-def _facts(text: str) -> Facts:
-    return facts(text)
-
-
-def new_numbers(text: str, reference: str, known: str) -> set[str]:
-    """Numbers of `text` that are in `known`, of which `reference` is part, neither as they stand nor in other units
-    or words."""
-    left = r.numbers(text) - r.numbers(reference)
-    left = left and left - r.numbers(known) - r.written_out(known)
+def new_numbers(text: str, news: str, known: Known) -> set[str]:
+    """Numbers of `news`, what `text` has anew, that are in `known` neither as they stand nor in other units or words."""
+    left = r.numbers(news)
+    left = left and left - r.numbers(known.reference)
+    left = left and left - known.numbers
     if not left:
         return left
     for said, numbers in _SPANS:
-        if left & numbers and said.search(known):
+        if left & numbers and said.search(known.text):
             left -= numbers
     for kind, name, written in _quantities(text) if left else ():
         told = left & r.numbers(written)
-        if told and (
-            _is_known(kind, name, _facts(reference)) or _is_known(kind, name, _facts(known))
-        ):
+        if told and (_is_known(kind, name, known.told) or _is_known(kind, name, known.facts)):
             left -= told
     return left
 
@@ -67,9 +123,9 @@ def new_numbers(text: str, reference: str, known: str) -> set[str]:
 def _quantities(text: str) -> Iterable[tuple[str, str, str]]:
     words = lexicon()
     for clause in clauses(text):
-        for token in tokens(clause, words):
-            if token.kind in _QUANTIFIED:
-                yield token.kind, token.name, token.text
+        for kind, name, written in stated(clause, words):
+            if kind in _QUANTIFIED:
+                yield kind, name, written
 
 
 def _is_known(kind: str, name: str, theirs: Facts) -> bool:
@@ -80,20 +136,20 @@ def _is_known(kind: str, name: str, theirs: Facts) -> bool:
     return name in theirs.numbers
 
 
-def new_drugs(text: str, known: str) -> set[str]:
+def new_drugs(text: str, known: Known) -> set[str]:
     """Drugs that `text` names and `known` does not, by any of its names."""
-    unwritten = {d for d in _facts(text).drugs if d not in known}
-    return unwritten - _facts(known).drugs if unwritten else unwritten
+    unwritten = {d for d in known_facts(text).drugs if d not in known.text}
+    return unwritten - known.facts.drugs if unwritten else unwritten
 
 
-def changed_doses(text: str, reference: str, known: str) -> set[str]:
-    """Doses and frequencies of `text` that `known`, of which `reference` is part, does not state."""
-    mine = _facts(text)
+def changed_doses(text: str, known: Known) -> set[str]:
+    """Doses and frequencies of `text` that `known` does not state."""
+    mine = known_facts(text)
     left = set(mine.doses | mine.frequencies)
-    for source in (reference, known):
+    for part in ("told", "facts"):
         if not left:
             break
-        theirs = _facts(source)
+        theirs: Facts = getattr(known, part)
         left = {
             d
             for d in left
@@ -102,11 +158,11 @@ def changed_doses(text: str, reference: str, known: str) -> set[str]:
     return left
 
 
-def swapped_routes(text: str, reference: str, known: str) -> set[str]:
+def swapped_routes(text: str, known: Known) -> set[str]:
     """Routes of `text` that no source has, where the reference had one that is gone. A route more or one less is
     no change: "口服" often goes without saying."""
-    mine, theirs = _facts(text).routes, _facts(reference).routes
-    return set(mine - _facts(known).routes) if mine - theirs and theirs - mine else set()
+    mine, theirs = known_facts(text).routes, known.told.routes
+    return set(mine - known.facts.routes) if mine - theirs and theirs - mine else set()
 
 
 def dose_known(dose: str, theirs: Iterable[str]) -> bool:
@@ -160,6 +216,8 @@ _AGED = re.compile(r"年龄[:：\s]*(\d{1,3})")
 
 def new_patients(text: str, known: str) -> set[tuple[str, str]]:
     """(sex, age) of patients whom `text` describes and `known` does not."""
+    if not (("男" in text or "女" in text) and ("岁" in text or "月" in text)):
+        return set()
     mine = {_who(m) for m in _PATIENT.finditer(text)}
     if not mine:
         return set()

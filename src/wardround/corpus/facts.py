@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from wardround.corpus.lexicon import Lexicon, lexicon
-from wardround.corpus.tokens import FACTS, NAMES, Token, clauses, tokens
+from wardround.corpus.tokens import FACTS, NAMES, Token, clauses, stated, tokens
 from wardround.records import Record
 
 _CHANGING = frozenset(
@@ -65,18 +65,19 @@ class Difference(Record, frozen=True, kw_only=True):
 def facts(text: str, words: Lexicon | None = None) -> Facts:
     """The facts of `text` that the lists and patterns know."""
     words = words or lexicon()
-    found: dict[str, set[str]] = {k: set() for k in FACTS}
+    found: dict[str, set[str]] = {}
     for clause in clauses(text):
-        for token in tokens(clause, words):
-            if token.kind in found:
-                found[token.kind].add(token.name)
-    return Facts(
-        drugs=frozenset(found["drug"]), doses=frozenset(found["dose"]),
-        diseases=frozenset(found["disease"]), symptoms=frozenset(found["symptom"]),
-        frequencies=frozenset(found["frequency"]), routes=frozenset(found["route"]),
-        sides=frozenset(found["side"]), sexes=frozenset(found["sex"]),
-        numbers=frozenset(found["number"]),
-    )  # fmt: skip
+        for kind, name, _ in stated(clause, words):
+            found.setdefault(kind, set()).add(name)
+    none = frozenset[str]()
+    return Facts(**{_FIELDS[k]: frozenset(found[k]) if k in found else none for k in FACTS})
+
+
+_FIELDS = {
+    "drug": "drugs", "dose": "doses", "disease": "diseases", "symptom": "symptoms",
+    "frequency": "frequencies", "route": "routes", "side": "sides", "sex": "sexes",
+    "number": "numbers",
+}  # fmt: skip
 
 
 def differences(a: str, b: str, words: Lexicon | None = None) -> tuple[Difference, ...]:

@@ -11,6 +11,7 @@ its time here.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
@@ -28,6 +29,9 @@ _MEANING = "%‰<>≤≥=+±°μ×"
 _JOINS = {".": ".", "-": "-", "~": "-", "—": "-", "–": "-", "−": "-", "/": "/", ":": ":"}
 _COMMON = tuple(zip("，：；（）！？％～", ",:;()!?%~", strict=True))
 """NFKC of what Chinese text is full of: done first, the rest is mostly normal and passes at once."""
+_FORMS = re.compile(
+    "[\u2160-\u217b\u2460-\u24ff\u2100-\u214f\u00b2\u00b3\u00b9\u2070-\u209c\uff01-\uff5e]"
+)
 _CODES = 0x30000
 """Code points from here on are rare enough to be looked at one by one."""
 _BLOCK = 1 << 20
@@ -42,10 +46,18 @@ def _converter() -> Any:
 
 def plain(text: str) -> str:
     """NFKC, simplified, lower case; punctuation and blanks kept."""
-    for wide, narrow in _COMMON:
-        text = text.replace(wide, narrow)
-    made: str = _converter().convert(unicodedata.normalize("NFKC", text))
+    made: str = _converter().convert(narrow(text))
     return made.lower()
+
+
+def narrow(text: str) -> str:
+    """NFKC."""
+    for wide, one in _COMMON:
+        text = text.replace(wide, one)
+    if not unicodedata.is_normalized("NFKC", text):
+        # Written out one by one, as the whole takes a hundred times longer than a text that is normal.
+        text = _FORMS.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
+    return unicodedata.normalize("NFKC", text)
 
 
 def fold(text: str) -> str:

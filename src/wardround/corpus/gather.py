@@ -37,7 +37,7 @@ def placed(key: DocumentKey, place: int) -> DocumentKey:
     from other processes would each bring their own."""
     return DocumentKey(
         key.id, intern(key.kind), intern(key.specialty), intern(key.file), key.row, key.title,
-        key.text, place,
+        key.text, place, key.names,
     )  # fmt: skip
 
 

@@ -115,7 +115,7 @@ def _attempts(
                 yield Attempt(rule, suffix, number, "not_asked")
             continue
         why = "" if number else _fails(rule, values)
-        if why:
+        if why and not _unfilled(rule, values):
             if tell:
                 yield Attempt(rule, suffix, number, "not_matched", (why,))
             continue
@@ -156,6 +156,12 @@ def _fails(rule: Rule, values: Values) -> str:
         if why:
             return why
     return ""
+
+
+def _unfilled(rule: Rule, values: Values) -> bool:
+    """Whether a field that a rule both needs and looks at is empty: then it is missing, not another thing."""
+    needed = {field for field, _ in rule.recipe.needed()}
+    return any(c.field in needed and not values.get(c.field) for c in rule.checks)
 
 
 def labelled_rule(task: str) -> Rule:

@@ -9,17 +9,20 @@
 There is no transitive closure: A like B and B like C drops C only when C was compared with what is kept. Texts that
 are equal once folded need no guard: folding keeps every fact. A text shorter than a 4-gram equals only its own kind.
 
-In memory stay 8 × WIDTH bytes a text and the candidate pairs (at most some dozens a text, however alike all texts
-are); the texts are fetched when they are compared. Groups never meet, so they can also be worked on apart.
+In memory stay 8 × WIDTH bytes a text and at most `near_pairs.AT_A_TIME` candidate pairs; the texts are fetched when they are
+compared, and pairs that a fact keeps apart are handed over as they are found, for a million texts may have millions of
+them. Groups never meet, so they can also be worked on apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from wardround.corpus.facts import Difference, differences
 from wardround.corpus.folded import fold_codes
+from wardround.corpus.near_pairs import BANDS, mixed, once, pairs_of, sketched
 from wardround.records import Record
 
 if TYPE_CHECKING:
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
     Indices = NDArray[np.int64]
 
 GRAM = 4
-BANDS = 16
 ROWS = 4
 WIDTH = BANDS + 2
 """Columns of a signature: the bands, then the lowest two bits of each of the 64 minima."""
@@ -38,15 +40,13 @@ THRESHOLD = 0.65
 LEAST_ALIKE = 0.15
 """A candidate is left out when its sketch puts it so far below the threshold: two standard errors, about."""
 SEED = 20260607
-WINDOW = 6
-"""In a band that more texts share, each is paired with so many neighbours of those most like it."""
 MOST = 24
 """A text is compared with at most so many candidates, those that share most bands with it."""
 MOST_BLOCKED = 8
 """After so many candidates that look alike but state other facts, a text is its own."""
 _BATCH = 4096
-_MANY = 1 << 22
-"""Pairs gathered before those found twice are struck out."""
+_COMPARED = 1 << 15
+"""Pairs whose texts are held at once."""
 
 Guard = Callable[[str, str], tuple[Difference, ...]]
 
@@ -61,11 +61,11 @@ class Blocked(Record, frozen=True, kw_only=True):
 
 
 class Near(Record, frozen=True, kw_only=True):
-    """`dropped`: index → index of the kept text it equals. `candidates`, `verified` (alike by their 4-grams) count
-    pairs; `capped` texts had more candidates than were looked at."""
+    """`dropped`: index → index of the kept text it equals. `candidates`, `verified` (alike by their 4-grams) and `blocked`
+    (kept apart by a fact) count pairs; `capped` texts had more candidates than were looked at."""
 
     dropped: dict[int, int]
-    blocked: tuple[Blocked, ...]
+    blocked: int
     candidates: int
     verified: int
     capped: int
@@ -91,32 +91,12 @@ def _signed(texts: Sequence[str]) -> Bands:
     rows = minima.astype(np.uint64).reshape(len(texts), BANDS, ROWS)
     made = rows[:, :, 0]
     for r in range(1, ROWS):
-        made = _mixed(made) + rows[:, :, r]
+        made = mixed(made) + rows[:, :, r]
     bits = np.packbits(np.stack([minima & 1, minima >> 1 & 1], axis=1).astype(np.uint8), axis=-1)
     sketch = bits.reshape(len(texts), 16).view(np.uint64)
-    out = np.concatenate([_mixed(made) | np.uint64(1), sketch], axis=1)
+    out = np.concatenate([mixed(made) | np.uint64(1), sketch], axis=1)
     out[np.diff(offsets) == 0] = 0
     return out
-
-
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A bijection that spreads every bit (the finaliser of splitmix64)."""
-    import numpy as np
-
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: Bands = x ^ (x >> np.uint64(31))
-    return mixed
-
-
-def _once(values: NDArray[Any]) -> NDArray[Any]:
-    """Sorted, each value once: by sorting, which for 64-bit numbers beats numpy's hash table twentyfold."""
-    import numpy as np
-
-    values.sort()
-    first = np.ones(len(values), np.bool_)
-    first[1:] = values[1:] != values[:-1]
-    return np.asarray(values[first])
 
 
 def gram_hashes(codes: NDArray[np.uint32], starts: Indices) -> tuple[NDArray[np.uint64], Indices]:
@@ -155,82 +135,35 @@ def near_duplicates(
     *,
     guard: Guard | None = differences,
     threshold: float = THRESHOLD,
+    on_blocked: Callable[[Blocked], object] | None = None,
 ) -> Near:
     """Which texts equal an earlier one. Only texts of one group are compared; of two, the one with the lower
-    `order` (else index) is kept. Without a guard, texts that look alike are the same."""
+    `order` (else index) is kept. Without a guard, texts that look alike are the same. `on_blocked` is called with each pair
+    that a fact keeps apart, in the order of the later text."""
     import numpy as np
 
     n = len(bands)
     ranked = np.arange(n) if order is None else np.lexsort((np.arange(n), np.asarray(order)))
-    earlier, later = _pairs(bands[ranked, :BANDS], np.asarray(groups, np.int64)[ranked])
-    alike = _sketched(bands[ranked, BANDS:], earlier, later)
-    near = alike >= threshold - LEAST_ALIKE
-    earlier, later, alike = earlier[near], later[near], alike[near]
-    finder = _Finder(text_of, guard, threshold)
-    kept_by_rank, counted = _chosen(ranked, earlier, later, alike)
-    for batch in kept_by_rank:
-        finder.go(batch)
+    if order is not None:
+        bands = bands[ranked]
+    finder = _Finder(text_of, guard, threshold, on_blocked)
+    candidates = capped = 0
+    for earlier, later in pairs_of(bands[:, :BANDS], np.asarray(groups, np.int64)[ranked]):
+        alike = sketched(bands[:, BANDS:], earlier, later)
+        near = alike >= threshold - LEAST_ALIKE
+        earlier, later, alike = earlier[near], later[near], alike[near]
+        candidates += len(earlier)
+        batches, over = _chosen(ranked, earlier, later, alike)
+        capped += over
+        for batch in batches:
+            finder.go(batch)
     return Near(
         dropped=dict(sorted(finder.dropped.items())),
-        blocked=tuple(finder.blocked),
-        candidates=len(earlier),
+        blocked=finder.blocked,
+        candidates=candidates,
         verified=finder.verified,
-        capped=counted,
+        capped=capped,
     )
-
-
-def _pairs(bands: Bands, groups: Indices) -> tuple[Indices, Indices]:
-    """Pairs (earlier, later) that share a band within a group, each once, sorted by the later one."""
-    import numpy as np
-
-    n = len(bands)
-    salt = _mixed(groups.astype(np.uint64) + np.uint64(1))
-    usable = np.flatnonzero(bands.any(axis=1))
-    salted = _mixed(bands[usable] ^ salt[usable, None])
-    found: list[Indices] = []
-    for band in range(BANDS):
-        for a, b in _together(salted[:, band], salted[:, (band + 1) % BANDS]):
-            low, high = np.minimum(usable[a], usable[b]), np.maximum(usable[a], usable[b])
-            found.append(high * n + low)
-        if band == BANDS - 1 or sum(map(len, found)) > _MANY:
-            found = [_once(np.concatenate(found))]
-    return found[0] % max(n, 1), found[0] // max(n, 1)
-
-
-def _sketched(sketches: Bands, a: Indices, b: Indices) -> NDArray[np.float32]:
-    """The Jaccard index of each pair as its sketches put it: two bits agree by chance once in four."""
-    import numpy as np
-
-    out = np.zeros(len(a), np.float32)
-    for at in range(0, len(a), 1 << 20):
-        differing = sketches[a[at : at + (1 << 20)]] ^ sketches[b[at : at + (1 << 20)]]
-        agree = 64 - np.bitwise_count(differing[:, 0] | differing[:, 1]).astype(np.float32)
-        out[at : at + (1 << 20)] = (agree / 64 - 0.25) / 0.75
-    return out
-
-
-def _together(key: Bands, second: Bands) -> Iterator[tuple[Indices, Indices]]:
-    """Pairs of equal `key`: all of a small run; of a large one, neighbours in the order of `second`, and each with
-    the run's first."""
-    import numpy as np
-
-    order = np.argsort(key, kind="stable")
-    run = key[order]
-    for step in range(1, WINDOW + 1):
-        same = np.flatnonzero(run[step:] == run[:-step])
-        yield order[same], order[same + step]
-    starts = np.flatnonzero(np.concatenate([[True], run[1:] != run[:-1]]))
-    sizes = np.diff(np.append(starts, len(run)))
-    large = np.repeat(sizes > WINDOW + 1, sizes)
-    if not large.any():
-        return
-    first = order[np.repeat(starts, sizes)[large]]
-    members = order[large]
-    yield first[first != members], members[first != members]
-    near = members[np.lexsort((members, second[members], key[members]))]
-    for step in range(1, WINDOW + 1):
-        same = np.flatnonzero(key[near[step:]] == key[near[:-step]])
-        yield near[same], near[same + step]
 
 
 Batch = list[tuple[int, list[int]]]
@@ -249,20 +182,23 @@ def _chosen(
     ends = np.append(starts[1:], len(later))
     capped = int((ends - starts > MOST).sum())
 
+    taken = np.cumsum(np.minimum(ends - starts, MOST))
+    full = np.stack([np.arange(len(starts)) // _BATCH, taken // _COMPARED])
+    edges = np.flatnonzero((full[:, 1:] != full[:, :-1]).any(axis=0)) + 1
+    cuts = [0, *edges.tolist(), len(starts)] if len(starts) else [0]
+
     def batches() -> Iterator[Batch]:
-        for at in range(0, len(starts), _BATCH):
-            begin, stop = int(starts[at]), int(ends[min(at + _BATCH, len(starts)) - 1])
+        for at, to in pairwise(cuts):
+            begin, stop = int(starts[at]), int(ends[to - 1])
             a, b = ranked[earlier[begin:stop]], ranked[later[begin:stop]]
             best = np.lexsort((earlier[begin:stop], -alike[begin:stop], later[begin:stop]))
             left, right = a[best].tolist(), b[best].tolist()
-            batch: Batch = []
-            for s, e in zip(
-                (starts[at : at + _BATCH] - begin).tolist(),
-                (ends[at : at + _BATCH] - begin).tolist(),
-                strict=True,
-            ):
-                batch.append((right[s], left[s : min(e, s + MOST)]))
-            yield batch
+            yield [
+                (right[s], left[s : min(e, s + MOST)])
+                for s, e in zip(
+                    (starts[at:to] - begin).tolist(), (ends[at:to] - begin).tolist(), strict=True
+                )
+            ]
 
     return batches(), capped
 
@@ -277,7 +213,11 @@ class _Finder:
     """Goes through the texts in order and decides for each whether it equals a kept one."""
 
     def __init__(
-        self, text_of: Callable[[int], str], guard: Guard | None, threshold: float
+        self,
+        text_of: Callable[[int], str],
+        guard: Guard | None,
+        threshold: float,
+        on_blocked: Callable[[Blocked], object] | None,
     ) -> None:
         self._text_of = text_of
         self._guard = guard
@@ -286,7 +226,8 @@ class _Finder:
         self._grams: dict[int, Bands] = {}
         self._folds: dict[int, int] = {}
         self.dropped: dict[int, int] = {}
-        self.blocked: list[Blocked] = []
+        self._on_blocked = on_blocked
+        self.blocked = 0
         self.verified = 0
 
     def go(self, batch: Batch) -> None:
@@ -309,7 +250,7 @@ class _Finder:
             codes, starts = fold_codes(texts)
             hashes, offsets = gram_hashes(codes, starts)
             rows = np.repeat(np.arange(len(part), dtype=np.uint64), np.diff(offsets))
-            grams = _once(rows << np.uint64(_HASH_BITS) | hashes >> np.uint64(64 - _HASH_BITS))
+            grams = once(rows << np.uint64(_HASH_BITS) | hashes >> np.uint64(64 - _HASH_BITS))
             edges = np.searchsorted(
                 grams, np.arange(len(part) + 1, dtype=np.uint64) << np.uint64(_HASH_BITS)
             )
@@ -368,7 +309,10 @@ class _Finder:
             if not found:
                 return kept
             blocked += 1
-            self.blocked.append(
-                Blocked(kept=kept, other=later, jaccard=round(measure, 4), differences=found)
-            )
+            self.blocked += 1
+            if self._on_blocked is not None:
+                jaccard = round(measure, 4)
+                self._on_blocked(
+                    Blocked(kept=kept, other=later, jaccard=jaccard, differences=found)
+                )
         return None

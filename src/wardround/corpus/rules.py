@@ -8,11 +8,11 @@ case, several departments in a triage answer, stems cut in mid-sentence.
 from __future__ import annotations
 
 import re
-import unicodedata
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 
 from wardround import taxonomy
+from wardround.corpus.folded import narrow
 from wardround.corpus.text import CIRCLED, cut_short
 from wardround.metrics.overlap import normalise
 
@@ -54,6 +54,16 @@ RULES: dict[str, str] = {
 }
 """Rule → what it means, in Chinese: shown in reports, and told to a model that is asked to try again."""
 
+_SAYS = (
+    "抱歉", "对不起", "很遗憾", "作为", "无法", "不能", "没有", "sorry", "as an ai", "cannot", "can't",
+)  # fmt: skip
+"""One of these is in every apology: looking for words costs a tenth of looking for a pattern."""
+_OWN = (
+    "参考", "资料", "原文", "原答案", "材料", "文本", "段落", "文中", "书本知识", "中提到", "中指出", "中所述",
+    "according to the", "based on the", "<",
+)  # fmt: skip
+"""Likewise of what speaks of its own source."""
+
 _CITES = re.compile(
     r"书本知识|‹[^›]{1,12}›|(?:如|见|参见)(?:上|下)?[图表](?:\s*\d|所示)|上文(?:提到|所述)的?图"
 )
@@ -73,8 +83,11 @@ _PASSAGE = re.compile(
     re.I,
 )
 _ENUMERATOR = re.compile(
-    rf"(?:^|(?<=[\n。；：，、\s]))(?:[（(]\s*\d{{1,2}}\s*[)）]|\d{{1,2}}\s*(?:[)）、．]|\.(?!\d)))|[{CIRCLED}]"
+    rf"[（(\d{CIRCLED}](?:(?<=[{CIRCLED}])|(?<![^\n。；：，、\s].)"
+    r"(?:(?<=[（(])\s*\d{1,2}\s*[)）]|(?<=\d)\d?\s*(?:[)）、．]|\.(?!\d))))",
+    re.S,
 )
+"""What it begins with stands first, and what must stand before that behind it: so the search skips all else quickly."""
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _UNITS = {"十": 10, "百": 100, "千": 1000}
@@ -94,12 +107,25 @@ def talks_about_answering(output: str) -> bool:
 
 def apology_or_refusal(output: str) -> bool:
     """Whether it apologises or declines."""
-    return bool(_APOLOGY.search(output))
+    return _holds(output, _SAYS) and bool(_APOLOGY.search(output))
+
+
+def _holds(text: str, words: tuple[str, ...]) -> bool:
+    plain = _uncased(text)
+    for word in words:  # noqa: SIM110 (a generator takes twice as long)
+        if word in plain:
+            return True
+    return False
+
+
+@lru_cache(maxsize=64)
+def _uncased(text: str) -> str:
+    return text.casefold()
 
 
 def mentions_passage(output: str, given: str = "") -> bool:
     """Whether it speaks of its own source; wording that `given` already has is no sign of that."""
-    return any(m[0] not in given for m in _PASSAGE.finditer(output))
+    return _holds(output, _OWN) and any(m[0] not in given for m in _PASSAGE.finditer(output))
 
 
 def new_share(output: str, given: str) -> float:
@@ -169,19 +195,24 @@ def _department_names() -> list[tuple[str, str]]:
     return sorted(names, key=lambda pair: (-len(pair[0]), pair[0]))
 
 
-def departments_in(line: str) -> list[str]:
+@lru_cache(maxsize=1 << 10)
+def departments_in(line: str) -> tuple[str, ...]:
     """Department names in a line, longest first, none inside another; by specialty they belong to."""
     found = []
     for name, specialty in _department_names():
         if name in line:
             found.append(specialty)
             line = line.replace(name, "　")
-    return found
+    return tuple(found)
 
 
 def first_department(text: str) -> str:
     """The specialty of the department that a text's first line names first; "" for none."""
-    line = text.strip().split("\n")[0]
+    return _first_in(text.strip().split("\n")[0])
+
+
+@lru_cache(maxsize=1 << 10)
+def _first_in(line: str) -> str:
     at = {(line.find(name), -len(name)): s for name, s in _department_names() if name in line}
     return at[min(at)] if at else ""
 
@@ -195,6 +226,7 @@ def several_departments(output: str) -> bool:
 _EMERGENCY = re.compile(
     r"呕血|吐血|大咯血|大出血|大量(?:便|咯|鲜)血|昏迷|意识(?:丧失|不清|模糊)|神志不清|叫不醒|抽搐不止|休克|服毒|喝(?:了)?农药|呼吸心跳|心[搏跳]骤停|窒息"
 )
+_FAILING = re.compile(r"心脏?停[搏跳]|心脏压塞|心包填塞|(?<!慢性)呼吸衰竭")
 _BREATH = re.compile(r"呼吸困难|喘不[上过]气|胸部?压榨|剧烈胸痛")
 _NOT_FOR_BREATH = frozenset({"gastroenterology", "endocrinology", "neurology"})
 _NOT_NOW = re.compile(r"(?:无|没有?|未|否认|曾|以前|去年|前年|[年月]前)[^，。；]{0,10}$")
@@ -205,6 +237,9 @@ def emergency_missed(given: str, specialty: str) -> bool:
     if specialty == "emergency_critical_care":
         return False
     found = [*_EMERGENCY.finditer(given)]
+    found += [
+        m for m in _FAILING.finditer(given) if specialty != "respiratory" or m[0] != "呼吸衰竭"
+    ]
     if specialty in _NOT_FOR_BREATH:
         found += _BREATH.finditer(given)
     return any(not _NOT_NOW.search(given, 0, m.start()) for m in found)
@@ -256,14 +291,28 @@ _POWER = re.compile(r"(?<=10)\s*[\^*]?\s*(?=[⁰¹²³⁴-⁹])|(?<=[×xX*]10)(?
 _NAMED_DIGIT = re.compile(
     r"(?:[SP][apv]?O|P?[aA]?CO|FiO|NO)2|FEV1|HbA1c|维生素\s*[A-Z]\d{1,2}", re.I
 )
+_LETTERED = re.compile(r"[A-Z]\d", re.I)
+_ANY_DIGIT = re.compile(
+    r"[\d²³¹¼-¾⁰⁴-⁹₀-₉⅐-⅟↉①-⒛⓪㉑-㉟㊱-㊿㋀-㋋㍘-㍰㍸㍹㎟-㎦㎨㎯㏠-㏾\U0001f100-\U0001f10a]"
+)
+"""What is a digit, or becomes one by NFKC."""
 
 
 def numbers(text: str) -> set[str]:
     """Numbers in a text, full-width ones too. Those of list items, and digits that are part of a name (SpO₂,
     维生素B12), don't count; of 10⁹ both do, however it is written."""
-    plain = unicodedata.normalize("NFKC", _POWER.sub(" ", _ENUMERATOR.sub(" ", text)))
-    plain = _NAMED_DIGIT.sub(" ", plain)
-    return {format(Decimal(m).normalize(), "f") for m in _NUMBER.findall(plain)}
+    if not _ANY_DIGIT.search(text):
+        return set()
+    bare = _ENUMERATOR.sub(" ", text)
+    plain = narrow(_POWER.sub(" ", bare) if "10" in bare else bare)
+    if _LETTERED.search(plain):
+        plain = _NAMED_DIGIT.sub(" ", plain)
+    return {_shortest(m) for m in _NUMBER.findall(plain)}
+
+
+@lru_cache(maxsize=1 << 12)
+def _shortest(number: str) -> str:
+    return format(Decimal(number).normalize(), "f")
 
 
 def written_out(text: str) -> set[str]:

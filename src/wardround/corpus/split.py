@@ -1,7 +1,7 @@
 """What is held out: whole documents, chosen so that every task gets its test items.
 
-A document is on one side only, with all that was made of it; documents with the same title, or the same main
-text, go together. Nothing of a held-out document is trained on: what its tasks' quotas don't take is set
+A document is on one side only, with all that was made of it; documents with the same title, with titles that are names
+of one disease (`corpus.names`), or with the same main text, go together. Nothing of a held-out document is trained on: what its tasks' quotas don't take is set
 aside as `held_out_surplus`. At last, a training sample whose question or (long) reference equals a test
 sample's is set aside as `matches_test`, wherever it came from.
 
@@ -112,7 +112,7 @@ def _rank(seed: int, name: str) -> str:
 
 
 def groups_of(documents: Sequence[DocumentKey]) -> list[Group]:
-    """Numbers of documents that must stay together: same title, or same main text."""
+    """Numbers of documents that must stay together: one name in common, or the same main text."""
     parent = list(range(len(documents)))
 
     def find(x: int) -> int:
@@ -121,11 +121,13 @@ def groups_of(documents: Sequence[DocumentKey]) -> list[Group]:
             x = parent[x]
         return x
 
-    for digests in ((d.title for d in documents), (d.text for d in documents)):
+    named = ((d.title, *d.names) for d in documents)
+    for digests in (named, ((d.text,) for d in documents)):
         first: dict[int, int] = {}
-        for i, digest in enumerate(digests):
-            if digest != NOTHING:
-                parent[find(i)] = find(first.setdefault(digest, i))
+        for i, of_one in enumerate(digests):
+            for digest in of_one:
+                if digest != NOTHING:
+                    parent[find(i)] = find(first.setdefault(digest, i))
     together = sorted(range(len(documents)), key=find)
     return sorted(tuple(m) for _, m in groupby(together, key=find))
 

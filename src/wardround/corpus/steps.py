@@ -123,7 +123,7 @@ def choose(gathered: Gathered, options: BuildOptions, workspace: Workspace) -> C
 
 def _near(gathered: Gathered) -> dict[str, int]:
     """Set near-duplicates aside; of two the earlier stays. Pairs that a fact keeps apart go to `gathered.blocked`."""
-    from wardround.corpus.near import near_duplicates
+    from wardround.corpus.near import Blocked, near_duplicates
 
     samples = gathered.samples
     tasks = {t: i for i, t in enumerate(sorted({s.task for s in samples}))}
@@ -132,7 +132,16 @@ def _near(gathered: Gathered) -> dict[str, int]:
     def text_of(i: int) -> str:
         return compared_text(store.read(samples[i].place, Sample))
 
-    found = near_duplicates(gathered.bands(), [tasks[s.task] for s in samples], text_of)
+    def keep_apart(b: Blocked) -> None:
+        pair = {
+            "kept": samples[b.kept].id, "other": samples[b.other].id, "task": samples[b.kept].task,
+            "jaccard": b.jaccard, "differences": msgspec.to_builtins(b.differences),
+            "kept_text": text_of(b.kept), "other_text": text_of(b.other),
+        }  # fmt: skip
+        gathered.blocked.append(encode(pair))
+
+    groups = [tasks[s.task] for s in samples]
+    found = near_duplicates(gathered.bands(), groups, text_of, on_blocked=keep_apart)
     gathered.drop(
         {
             samples[i].place: aside(
@@ -142,16 +151,9 @@ def _near(gathered: Gathered) -> dict[str, int]:
             for i, j in found.dropped.items()
         }
     )  # fmt: skip
-    for b in found.blocked:
-        pair = {
-            "kept": samples[b.kept].id, "other": samples[b.other].id, "task": samples[b.kept].task,
-            "jaccard": round(b.jaccard, 4), "differences": msgspec.to_builtins(b.differences),
-            "kept_text": text_of(b.kept), "other_text": text_of(b.other),
-        }  # fmt: skip
-        gathered.blocked.append(encode(pair))
     return {
         "candidates": found.candidates, "verified": found.verified,
-        "dropped": len(found.dropped), "blocked": len(found.blocked),
+        "dropped": len(found.dropped), "blocked": found.blocked,
     }  # fmt: skip
 
 

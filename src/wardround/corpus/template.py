@@ -148,7 +148,9 @@ def _text(value: Value) -> str:
 
 
 def _list(value: Value, _: int) -> str:
-    return "、".join(bare(i) for i in items_of(value))
+    items = [bare(i) for i in items_of(value)]
+    # 血常规，耳、鼻、咽拭子细菌培养: an item that is a list itself is set off by a stronger mark.
+    return ("，" if any("、" in i for i in items) else "、").join(items)
 
 
 def _some(value: Value, number: int) -> str:

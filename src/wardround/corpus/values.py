@@ -118,7 +118,7 @@ def values_of(document: Document) -> tuple[Values, Pairs]:
 
 
 def _entry(document: Document) -> tuple[Values, Pairs]:
-    lists = {k: entries.kept(k, v) for k, v in document.fields.items()}
+    lists = {k: entries.kept(k, v, document.title) for k, v in document.fields.items()}
     desc = str(document.fields.get("desc", ""))
     # What an entry on 苯中毒 says first of benzene is no reason for a diagnosis.
     defining = desc if r.core_name(document.title) in desc[: len(document.title) + 8] else ""
