@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -114,3 +118,35 @@ def base(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from wardround.tuning.scratch import make_base
 
     return make_base(dataset, tmp_path_factory.mktemp("base") / "base", BASE).path
+
+
+@pytest.fixture(scope="session")
+def shaky(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base with dropout, so that training depends on the random state (of every process) and not on the data
+    alone."""
+    copy = tmp_path_factory.mktemp("shaky") / "base"
+    shutil.copytree(base, copy)
+    (copy / "manifest.json").unlink()
+    config = json.loads((copy / "config.json").read_bytes())
+    (copy / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.2}))
+    return copy
+
+
+@pytest.fixture(scope="session")
+def forks() -> Any:
+    """Processes forked from one that has loaded the stack and used no thread of it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([
+        "wardround.tuning.loop", "transformers.models.qwen3.modeling_qwen3",
+        "torch.distributed.checkpoint.state_dict", "accelerate.utils.fsdp_utils", "pyarrow.parquet",
+        "wardround.tuning.mixture", "wardround.tuning.training", "wardround.tuning.card",
+    ])  # fmt: skip
+    return context
+
+
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of preferences."""
+    from tests.tuning.judged import judgements, write
+
+    return write(tmp_path_factory.mktemp("preferences") / "judged.jsonl", judgements())

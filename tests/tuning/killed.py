@@ -46,3 +46,12 @@ def run(
         prefer(data, base, out, options)
     else:
         tune(data, base, out, options)
+
+
+def start(forks: Any, *args: Any) -> int:
+    """`run` in a process of its own; its exit code."""
+    process = forks.Process(target=run, args=args)
+    process.start()
+    process.join(timeout=120)
+    assert process.exitcode is not None, "the run hangs"
+    return int(process.exitcode)

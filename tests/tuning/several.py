@@ -14,6 +14,12 @@ from typing import Any
 
 from wardround.tuning.data import Example, collate
 
+FSDP = {
+    "ACCELERATE_USE_FSDP": "true",
+    "FSDP_VERSION": "2",
+    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+}
+
 
 def free_port() -> int:
     with socket.socket() as s:

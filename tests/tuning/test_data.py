@@ -47,7 +47,7 @@ words = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]) | st.sampled_from("咳嗽\n。, 7"),
     min_size=1, max_size=30,
 ).filter(lambda s: "<|" not in s)  # fmt: skip
-talks = st.lists(st.tuples(words, words), min_size=1, max_size=3)
+talks = st.lists(st.tuples(words, words.filter(str.strip)), min_size=1, max_size=3)
 
 
 @pytest.fixture(scope="session")
@@ -180,6 +180,8 @@ def test_empty_answer_is_set_aside(tokenizer: Any) -> None:
     )
     assert [(x.what, x.reason) for x in encoded.excluded] == [("bad", "empty_answer")]
     assert [e.id for e in encoded.examples] == ["chat"]
+    none = encode_chats([chat(("一", " "))], tokenizer, max_tokens=99)
+    assert not none.examples and len(none.excluded) == 1
 
 
 @pytest.mark.torch

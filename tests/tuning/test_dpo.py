@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,70 +11,30 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.tuning import killed
-from tests.tuning.conftest import DISEASES
+from tests.tuning.judged import PREFER, judgements, write
+from tests.tuning.killed import start
+from tests.tuning.outcome import assert_same, rows
 from wardround.artifact import open_artifact, sha256_file
 from wardround.errors import ConfigMismatchError, NotSealedError, UsageError, WardroundError
 from wardround.report import data, text, write_report
-from wardround.tuning.dpo import PreferOptions, encode_pairs, pair_batches, prefer
+from wardround.tuning.dpo import encode_pairs, pair_batches, prefer
 from wardround.tuning.preferences import read, sources
 
 pytestmark = pytest.mark.torch
 
-PREFER = PreferOptions(
-    epochs=4, learning_rate=2e-3, batch_tokens=512, max_tokens=512, held_out_share=0.25,
-    evaluations=2, log_steps=1, precision="fp32", threads=1, save_seconds=0.0,
-    accept_unchecked=True,
-)  # fmt: skip
-
-
-def rows() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for n, (name, sign, advice, department) in enumerate(DISEASES):
-        for kind, asked, chosen, rejected in (
-            ("review", f"患者{sign}，去哪个科？", f"{department}。理由：{sign}。", "不清楚。"),
-            ("edit", f"{name}如何处理？", f"{advice}，两周后复诊。", f"{advice}。不必复诊。"),
-        ):
-            found.append({
-                "prompt": [
-                    {"role": "user", "content": "您好。"}, {"role": "assistant", "content": "请讲。"},
-                    {"role": "user", "content": asked},
-                ],
-                "chosen": chosen, "rejected": rejected,
-                "provenance": {
-                    "kind": kind, "who": f"d{n % 3}", "when": "2026-03-01", "source": "ab" * 32,
-                },
-            })  # fmt: skip
-    found.append(found[0] | {"tie": True})
-    return found
-
-
-def write(path: Path, written: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in written), "utf-8")
-    return path
-
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("preferences") / "judged.jsonl", rows())
+def tuned(judged: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prefer(judged, base, tmp_path_factory.mktemp("tuned") / "out", PREFER).path
 
 
-@pytest.fixture(scope="module")
-def tuned(file: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prefer(file, base, tmp_path_factory.mktemp("tuned") / "out", PREFER).path
-
-
-def log(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(x) for x in (out / "training_log.jsonl").read_bytes().splitlines()]
-
-
-def chosen_minus_rejected(checkpoint: Path, file: Path) -> list[float]:
+def chosen_minus_rejected(checkpoint: Path, judged: Path) -> list[float]:
     """By pair, computed one answer at a time from saved weights, without batches, padding or the tested code."""
     import torch
 
     from wardround.tuning import model_dir
 
-    told, _ = read(sources(file))
+    told, _ = read(sources(judged))
     encoded, _ = encode_pairs(told, model_dir.load_tokenizer(checkpoint), PREFER)
     model, _ = model_dir.load_model(checkpoint)
     sums = []
@@ -87,20 +46,20 @@ def chosen_minus_rejected(checkpoint: Path, file: Path) -> list[float]:
     return [c - r for c, r in zip(sums[0::2], sums[1::2], strict=True)]
 
 
-def test_the_loss_is_the_papers(base: Path, file: Path) -> None:
+def test_the_loss_is_the_papers(base: Path, judged: Path) -> None:
     import torch
 
     from wardround.tuning import model_dir
     from wardround.tuning.data import collate
     from wardround.tuning.dpo_loss import answer_log_probs, pair_losses
 
-    told, _ = read(sources(file))
+    told, _ = read(sources(judged))
     encoded, _ = encode_pairs(told, model_dir.load_tokenizer(base), PREFER)
     model, _ = model_dir.load_model(base)
     with torch.no_grad():
         found = answer_log_probs(model, collate(encoded.examples, pad=0))
     gaps = (found[0::2] - found[1::2]).tolist()
-    assert gaps == pytest.approx(chosen_minus_rejected(base, file), abs=1e-3)
+    assert gaps == pytest.approx(chosen_minus_rejected(base, judged), abs=1e-3)
     reference = torch.arange(len(found)) / 7.0 - 9.0
     losses = pair_losses(found, reference, 0.3).tolist()
     for loss, gap in zip(losses, gaps, strict=True):
@@ -110,11 +69,11 @@ def test_the_loss_is_the_papers(base: Path, file: Path) -> None:
         assert math.isclose(loss, math.log1p(math.exp(-reward)), rel_tol=1e-4)
 
 
-def test_only_the_last_answer_counts_and_pairs_stay_together(base: Path, file: Path) -> None:
+def test_only_the_last_answer_counts_and_pairs_stay_together(base: Path, judged: Path) -> None:
     from wardround.tuning import model_dir
 
     tokenizer = model_dir.load_tokenizer(base)
-    told, _ = read(sources(file))
+    told, _ = read(sources(judged))
     encoded, aside = encode_pairs(told, tokenizer, PREFER)
     assert not aside
     for pair, chosen, rejected in zip(
@@ -131,22 +90,22 @@ def test_only_the_last_answer_counts_and_pairs_stay_together(base: Path, file: P
     assert sorted(i for b in order for i in b) == sorted([*range(2 * len(told))] * 2)
 
 
-def test_margins_rise_and_start_from_nothing(tuned: Path, base: Path, file: Path) -> None:
-    before, after = chosen_minus_rejected(base, file), chosen_minus_rejected(tuned, file)
+def test_margins_rise_and_start_from_nothing(tuned: Path, base: Path, judged: Path) -> None:
+    before, after = chosen_minus_rejected(base, judged), chosen_minus_rejected(tuned, judged)
     assert sum(b > a for a, b in zip(before, after, strict=True)) > 0.9 * len(before)
-    losses = [r["loss"] for r in log(tuned) if "loss" in r]
+    losses = [r["loss"] for r in rows(tuned) if "loss" in r]
     assert math.isclose(losses[0], math.log(2), rel_tol=1e-3)  # as the base is its own reference
     assert losses[-1] < losses[0]
 
 
-def test_held_out_figures_are_in_the_log_by_kind(tuned: Path, base: Path, file: Path) -> None:
-    last = [r for r in log(tuned) if "eval_loss" in r][-1]
+def test_held_out_figures_are_in_the_log_by_kind(tuned: Path, base: Path, judged: Path) -> None:
+    last = [r for r in rows(tuned) if "eval_loss" in r][-1]
     found = last["measures"]
     assert set(found) == {"accuracy", "margin", "chosen", "rejected", "pairs"}
     held = open_artifact(tuned).manifest.counts["held_out_pairs"]
     assert set(found["pairs"]) <= {"", "review", "edit"} and found["pairs"][""] == held > 1
-    before, after = chosen_minus_rejected(base, file), chosen_minus_rejected(tuned, file)
-    told, _ = read(sources(file))
+    before, after = chosen_minus_rejected(base, judged), chosen_minus_rejected(tuned, judged)
+    told, _ = read(sources(judged))
     learned = {i.removesuffix(" chosen") for i in ids_of(tuned)}
     gains = [
         PREFER.beta * (b - a)
@@ -177,7 +136,7 @@ def ids_of(out: Path) -> set[str]:
 
 
 def test_plan_card_labels_and_report_say_whose_preferences(
-    tuned: Path, base: Path, file: Path
+    tuned: Path, base: Path, judged: Path
 ) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -189,7 +148,7 @@ def test_plan_card_labels_and_report_say_whose_preferences(
     assert made.manifest.counts["pairs"] == plan["samples"]
     assert made.manifest.counts["excluded"] == plan["excluded"] == 1
     excluded = json.loads((tuned / "excluded.jsonl").read_bytes())
-    assert (excluded["reason"], excluded["row"]) == ("tie", len(rows()))
+    assert (excluded["reason"], excluded["row"]) == ("tie", len(judgements()))
     assert [r.role for r in made.manifest.inputs] == ["preferences", "base"]
     label = next(x for x in made.manifest.labels if "preferences of 3 doctors" in x)
     assert f"{kinds['edit']} doctor edits" in label and f"{kinds['review']} review" in label
@@ -208,49 +167,47 @@ def test_plan_card_labels_and_report_say_whose_preferences(
     assert str(base) not in "".join(p.read_text("utf-8") for p in tuned.glob("*.json"))
 
 
-def test_same_command_again_has_nothing_to_do(tuned: Path, file: Path, base: Path) -> None:
+def test_same_command_again_has_nothing_to_do(tuned: Path, judged: Path, base: Path) -> None:
     before = (tuned / "manifest.json").read_bytes()
-    assert prefer(file, base, tuned, PREFER).path == tuned
+    assert prefer(judged, base, tuned, PREFER).path == tuned
     assert (tuned / "manifest.json").read_bytes() == before
     with pytest.raises(ConfigMismatchError, match=r"beta: 0.1 → 0.2"):
-        prefer(file, base, tuned, msgspec.structs.replace(PREFER, beta=0.2))
+        prefer(judged, base, tuned, msgspec.structs.replace(PREFER, beta=0.2))
 
 
-def test_accumulating_batches_divides_the_loss(file: Path, base: Path, tmp_path: Path) -> None:
+def test_accumulating_batches_divides_the_loss(judged: Path, base: Path, tmp_path: Path) -> None:
     options = msgspec.structs.replace(PREFER, epochs=1, accumulate=3, learning_rate=1e-9)
-    out = prefer(file, base, tmp_path / "out", options).path
-    assert all(math.isclose(r["loss"], math.log(2), rel_tol=1e-3) for r in log(out) if "loss" in r)
+    out = prefer(judged, base, tmp_path / "out", options).path
+    assert all(math.isclose(r["loss"], math.log(2), rel_tol=1e-3) for r in rows(out) if "loss" in r)
 
 
-def test_lora_trains_beside_the_base(file: Path, base: Path, tmp_path: Path) -> None:
+def test_lora_trains_beside_the_base(judged: Path, base: Path, tmp_path: Path) -> None:
     options = msgspec.structs.replace(PREFER, lora_rank=4, epochs=1, learning_rate=1e-2)
-    made = prefer(file, base, tmp_path / "out", options)
+    made = prefer(judged, base, tmp_path / "out", options)
     counts = made.manifest.counts
     assert counts["trained_parameters"] < counts["parameters"] / 2
-    losses = [r["loss"] for r in log(made.path) if "loss" in r]
+    losses = [r["loss"] for r in rows(made.path) if "loss" in r]
     assert math.isclose(losses[0], math.log(2), rel_tol=1e-3)
     assert "LoRA" in (made.path / "README.md").read_text("utf-8")
 
 
 def test_long_pairs_are_set_aside_and_too_many_refused(
-    file: Path, base: Path, tmp_path: Path
+    judged: Path, base: Path, tmp_path: Path
 ) -> None:
-    long = rows()[0] | {"rejected": "不清楚，请先观察。" * 60}
-    some = write(tmp_path / "some.jsonl", [*rows(), long])
+    long = judgements()[0] | {"rejected": "不清楚，请先观察。" * 60}
+    some = write(tmp_path / "some.jsonl", [*judgements(), long])
     made = prefer(some, base, tmp_path / "out", msgspec.structs.replace(PREFER, epochs=1))
-    excluded = [
-        json.loads(x) for x in (made.path / "excluded.jsonl").read_bytes().splitlines()
-    ]  # fmt: skip
-    assert ("too_long", f"some.jsonl:{len(rows()) + 1}") in {
+    excluded = rows(made.path, "excluded.jsonl")
+    assert ("too_long", f"some.jsonl:{len(judgements()) + 1}") in {
         (x["reason"], x["what"]) for x in excluded
     }
     strict = msgspec.structs.replace(PREFER, max_tokens=40)
     with pytest.raises(UsageError, match=r"of 16 pairs are longer than 40 tokens"):
-        prefer(file, base, tmp_path / "strict", strict)
+        prefer(judged, base, tmp_path / "strict", strict)
 
 
 def test_a_loss_that_is_no_number_stops_and_names_the_pairs(
-    file: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    judged: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from wardround.tuning import dpo_loss
 
@@ -263,13 +220,13 @@ def test_a_loss_that_is_no_number_stops_and_names_the_pairs(
 
     monkeypatch.setattr(dpo_loss.PreferenceObjective, "loss", broken)
     with pytest.raises(WardroundError, match=r"dpo: the loss is nan at step 2, .*judged.jsonl:\d+"):
-        prefer(file, base, tmp_path / "out", PREFER)
+        prefer(judged, base, tmp_path / "out", PREFER)
     with pytest.raises(NotSealedError):
         open_artifact(tmp_path / "out")
 
 
 def test_a_base_without_finite_log_probabilities_is_named(
-    file: Path, base: Path, tmp_path: Path
+    judged: Path, base: Path, tmp_path: Path
 ) -> None:
     import shutil
 
@@ -282,51 +239,44 @@ def test_a_base_without_finite_log_probabilities_is_named(
     save_file({k: v * math.nan for k, v in tensors.items()}, broken / "model.safetensors",
               metadata={"format": "pt"})  # fmt: skip
     with pytest.raises(WardroundError, match=r"the base gives judged.jsonl:.* no log-probability"):
-        prefer(file, broken, tmp_path / "out", PREFER)
+        prefer(judged, broken, tmp_path / "out", PREFER)
 
 
-def test_what_is_refused(file: Path, base: Path, dataset: Path, tmp_path: Path) -> None:
+def test_what_is_refused(judged: Path, base: Path, dataset: Path, tmp_path: Path) -> None:
     unchecked = msgspec.structs.replace(PREFER, accept_unchecked=False)
     with pytest.raises(UsageError, match="no contamination report"):
-        prefer(file, base, tmp_path / "out", unchecked)
+        prefer(judged, base, tmp_path / "out", unchecked)
     exams = tmp_path / "exams.txt"
-    exams.write_text(sha256_file(file) + "\n")
+    exams.write_text(sha256_file(judged) + "\n")
     with pytest.raises(UsageError, match="listed as held out"):
-        prefer(file, base, tmp_path / "out", msgspec.structs.replace(PREFER, held_out=(exams,)))
+        prefer(judged, base, tmp_path / "out", msgspec.structs.replace(PREFER, held_out=(exams,)))
     with pytest.raises(UsageError, match=r"--beta 0\.0: must be above 0"):
-        prefer(file, base, tmp_path / "out", msgspec.structs.replace(PREFER, beta=0.0))
+        prefer(judged, base, tmp_path / "out", msgspec.structs.replace(PREFER, beta=0.0))
     with pytest.raises(UsageError, match="no such model directory"):
-        prefer(file, tmp_path / "nowhere", tmp_path / "out", PREFER)
+        prefer(judged, tmp_path / "nowhere", tmp_path / "out", PREFER)
     assert not (tmp_path / "out").exists()
 
 
 def test_killed_and_gone_on_ends_with_the_same_weights(
-    file: Path, base: Path, tuned: Path, tmp_path: Path
+    forks: Any, judged: Path, base: Path, tuned: Path, tmp_path: Path
 ) -> None:
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["wardround.tuning.loop"])
     out = tmp_path / "out"
     steps = open_artifact(tuned).manifest.counts["steps"]
     for moment, step in (("step", 1), ("state", steps // 2), ("mark", steps), ("weights", 0)):
-        process = forks.Process(target=killed.run, args=(file, base, out, PREFER, moment, step))
-        process.start()
-        process.join(timeout=120)
-        assert process.exitcode == -signal.SIGKILL, moment
+        assert start(forks, judged, base, out, PREFER, moment, step) == -signal.SIGKILL, moment
         assert (out / "work" / "reference.json").is_file()
-    prefer(file, base, out, PREFER)
-    assert sha256_file(out / "model.safetensors") == sha256_file(tuned / "model.safetensors")
-    assert (out / "training_log.jsonl").read_bytes() == (tuned / "training_log.jsonl").read_bytes()
-    assert open_artifact(out).manifest.digest == open_artifact(tuned).manifest.digest
+    prefer(judged, base, out, PREFER)
+    assert_same(out, tuned)
     assert open_artifact(out).manifest.sessions == 5
 
 
 def test_the_command(
-    file: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    judged: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from wardround.cli import main
 
     out = tmp_path / "out"
-    arguments = ["prefer", str(file), "--base", str(base), "--out", str(out), "--json"]
+    arguments = ["prefer", str(judged), "--base", str(base), "--out", str(out), "--json"]
     course = ["--epochs", "1", "--precision", "fp32", "--threads", "1", "--beta", "0.2"]
     assert main([*arguments, *course]) == 2
     assert "no contamination report" in json.loads(capsys.readouterr().out)["error"]

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.tuning.test_resume import forks, start  # noqa: F401
+from tests.tuning.killed import start
 from tests.tuning.tiny import TUNE
 from wardround.artifact import open_artifact, sha256_file
 from wardround.errors import UsageError
@@ -100,7 +100,7 @@ def test_apart_is_loaded_by_the_local_model(apart: Path) -> None:
 
 
 def test_killed_lora_ends_with_the_same_weights(
-    forks: Any, dataset: Path, base: Path, apart: Path, tmp_path: Path  # noqa: F811
+    forks: Any, dataset: Path, base: Path, apart: Path, tmp_path: Path
 ) -> None:  # fmt: skip
     out = tmp_path / "out"
     options = msgspec.structs.replace(LORA, adapter="apart")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +15,9 @@ import msgspec
 import pytest
 
 from tests.tuning import killed, several
+from tests.tuning.outcome import assert_near, assert_same, rows, weights_apart
 from tests.tuning.tiny import TUNE
-from wardround.artifact import open_artifact, sha256_file
+from wardround.artifact import open_artifact
 from wardround.errors import NotSealedError
 from wardround.tuning import processes
 from wardround.tuning.sft import tune
@@ -27,34 +26,7 @@ pytestmark = pytest.mark.torch
 pytest.importorskip("accelerate")
 
 SHORT = msgspec.structs.replace(TUNE, epochs=1, batch_tokens=256, log_steps=2)
-FSDP = {
-    "ACCELERATE_USE_FSDP": "true",
-    "FSDP_VERSION": "2",
-    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
-}
 KILLED = -signal.SIGKILL
-
-
-@pytest.fixture(scope="module")
-def forks() -> Any:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([
-        "wardround.tuning.loop", "transformers.models.qwen3.modeling_qwen3",
-        "torch.distributed.checkpoint.state_dict", "accelerate.utils.fsdp_utils", "pyarrow.parquet",
-        "wardround.tuning.mixture", "wardround.tuning.weights", "wardround.tuning.card",
-    ])  # fmt: skip
-    return context
-
-
-@pytest.fixture(scope="module")
-def shaky(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The base with dropout, so that training depends on the random state of every process."""
-    copy = tmp_path_factory.mktemp("shaky") / "base"
-    shutil.copytree(base, copy)
-    (copy / "manifest.json").unlink()
-    config = json.loads((copy / "config.json").read_bytes())
-    (copy / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.2}))
-    return copy
 
 
 @pytest.fixture(scope="module")
@@ -62,30 +34,6 @@ def alone(dataset: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -
     """One process with the global batch of two."""
     options = msgspec.structs.replace(SHORT, accumulate=2)
     return tune(dataset, base, tmp_path_factory.mktemp("alone") / "out", options).path
-
-
-def rows(out: Path, name: str = "training_log.jsonl") -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / name).read_bytes().splitlines()]
-
-
-def assert_near(out: Path, alone: Path, only: str = "step") -> None:
-    """The same steps, losses and weights, but for the order in which floats were summed. Of the log the rows that
-    have `only`."""
-    from safetensors.torch import load_file
-
-    near = 1e-5
-    here, there = ([r for r in rows(d) if only in r] for d in (out, alone))
-    assert here
-    for key in ("step", "tokens"):
-        assert [r.get(key) for r in here] == [r.get(key) for r in there]
-    for a, b in zip(here, there, strict=True):
-        for key in ("loss", "eval_loss"):
-            assert a.get(key) == pytest.approx(b.get(key), abs=near)
-        assert a.get("by_task") == pytest.approx(b.get("by_task"), abs=near)
-    mine, theirs = (load_file(d / "model.safetensors") for d in (out, alone))
-    assert mine.keys() == theirs.keys()
-    for name, weight in mine.items():
-        assert float((weight - theirs[name]).abs().max()) < near, name
 
 
 def test_torchrun_equals_one_process_with_the_same_global_batch(
@@ -136,8 +84,7 @@ def test_killed_with_all_processes_ends_with_the_same_weights(
     assert codes == [KILLED, 1]
     assert "another process of this training has ended" in (errors / "1").read_text()
     assert several.start(forks, errors, killed.run, [(*args, "never", 0)] * 2) == [0, 0]
-    assert sha256_file(out / "model.safetensors") == sha256_file(whole / "model.safetensors")
-    assert open_artifact(out).manifest.digest == open_artifact(whole).manifest.digest
+    assert_same(out, whole)
     assert open_artifact(out).manifest.sessions == 3
 
 
@@ -146,7 +93,7 @@ def test_weights_spread_by_fsdp_equal_one_process(
 ) -> None:
     out, errors = tmp_path / "out", tmp_path / "errors"
     args = (dataset, base, out, SHORT, "never", 0)
-    assert several.start(forks, errors, killed.run, [args] * 2, **FSDP) == [0, 0]
+    assert several.start(forks, errors, killed.run, [args] * 2, **several.FSDP) == [0, 0]
     assert_near(out, alone)
     config = json.loads((out / "config.json").read_bytes())
     assert config == json.loads((alone / "config.json").read_bytes())
@@ -158,13 +105,16 @@ def test_weights_spread_by_fsdp_killed_end_the_same(
     whole, out, errors = tmp_path / "whole", tmp_path / "out", tmp_path / "errors"
     quiet = msgspec.structs.replace(SHORT, save_seconds=1e9)
     given = (dataset, shaky, whole, quiet, "never", 0)
-    assert several.start(forks, errors, killed.run, [given] * 2, **FSDP) == [0, 0]
+    assert several.start(forks, errors, killed.run, [given] * 2, **several.FSDP) == [0, 0]
     args = (dataset, shaky, out, SHORT)
     # The first process dies before it declares a state whole: the one before it is gone on from.
-    codes = several.start(forks, errors, killed.run, [(*args, "mark", 4)] * 2, **FSDP)
+    codes = several.start(forks, errors, killed.run, [(*args, "mark", 4)] * 2, **several.FSDP)
     assert codes == [KILLED, 1]
     assert list((out / "work").glob("checkpoint-2/pytorch_model_fsdp_0")), "nothing was sharded"
-    assert several.start(forks, errors, killed.run, [(*args, "never", 0)] * 2, **FSDP) == [0, 0]
+    assert several.start(forks, errors, killed.run, [(*args, "never", 0)] * 2, **several.FSDP) == [
+        0,
+        0,
+    ]
     assert open_artifact(out).manifest.config["sharding_settings"]["FSDP_VERSION"] == "2"
     assert open_artifact(out).manifest.digest == open_artifact(whole).manifest.digest
 
@@ -209,11 +159,7 @@ def test_an_objectives_mean_weighs_the_same_where_the_last_step_is_short(
     several.fit_objective(base, alone, batches, 4)
     args = (base, out, batches, 2)
     assert several.start(forks, tmp_path / "errors", several.fit_objective, [args] * 2) == [0, 0]
-    from safetensors.torch import load_file
-
-    mine, theirs = (load_file(d / "model.safetensors") for d in (out, alone))
-    for name, weight in mine.items():
-        assert float((weight - theirs[name]).abs().max()) < 1e-6, name
+    assert weights_apart(out, alone) < 1e-6
 
 
 def test_a_launchers_signal_ends_in_words(forks: Any, tmp_path: Path) -> None:

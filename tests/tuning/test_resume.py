@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import multiprocessing
 import random
 import signal
 import sys
@@ -13,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.tuning import killed
+from tests.tuning.killed import start
+from tests.tuning.outcome import assert_same
 from tests.tuning.tiny import TUNE
 from wardround.artifact import open_artifact, sha256_file
 from wardround.errors import NotSealedError
@@ -23,45 +22,10 @@ pytestmark = pytest.mark.torch
 
 
 @pytest.fixture(scope="module")
-def forks() -> Any:
-    """Processes forked from one that has loaded the stack and used no thread of it."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["wardround.tuning.loop"])
-    return context
-
-
-@pytest.fixture(scope="module")
-def shaky(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The base with dropout, so that training depends on the random state and not on the data alone."""
-    import shutil
-
-    copy = tmp_path_factory.mktemp("shaky") / "base"
-    shutil.copytree(base, copy)
-    (copy / "manifest.json").unlink()
-    config = json.loads((copy / "config.json").read_bytes())
-    (copy / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.2}))
-    return copy
-
-
-@pytest.fixture(scope="module")
 def whole(dataset: Path, shaky: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An uninterrupted run that saved no state."""
     quiet = msgspec.structs.replace(TUNE, save_seconds=1e9)
     return tune(dataset, shaky, tmp_path_factory.mktemp("whole") / "out", quiet).path
-
-
-def start(forks: Any, *args: Any) -> int:
-    process = forks.Process(target=killed.run, args=args)
-    process.start()
-    process.join(timeout=120)
-    assert process.exitcode is not None, "the run hangs"
-    return int(process.exitcode)
-
-
-def assert_same(out: Path, whole: Path) -> None:
-    assert sha256_file(out / "model.safetensors") == sha256_file(whole / "model.safetensors")
-    assert (out / "training_log.jsonl").read_bytes() == (whole / "training_log.jsonl").read_bytes()
-    assert open_artifact(out).manifest.digest == open_artifact(whole).manifest.digest
 
 
 def test_dropout_makes_the_run_depend_on_the_random_state(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import multiprocessing
@@ -14,7 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.tuning.test_resume import forks, start  # noqa: F401
+from tests.tuning.killed import start
+from tests.tuning.outcome import rows
 from tests.tuning.tiny import TUNE
 from wardround.artifact import open_artifact, sha256_file
 from wardround.errors import UsageError, WardroundError
@@ -38,10 +38,6 @@ def rising(dataset: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def stopped(dataset: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tune(dataset, base, tmp_path_factory.mktemp("stopped") / "out", STOPPED).path
-
-
-def rows(path: Path, name: str = "training_log.jsonl") -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (path / name).read_text().splitlines()]
 
 
 def held(path: Path) -> list[dict[str, Any]]:
@@ -81,7 +77,7 @@ def test_early_stop_ends_on_the_best_weights(stopped: Path, dataset: Path) -> No
 
 
 def test_killed_before_its_early_stop_it_stops_at_the_same_step(
-    forks: Any, dataset: Path, base: Path, stopped: Path, tmp_path: Path  # noqa: F811
+    forks: Any, dataset: Path, base: Path, stopped: Path, tmp_path: Path
 ) -> None:  # fmt: skip
     out = tmp_path / "out"
     last = open_artifact(stopped).manifest.counts["last_step"]
@@ -140,7 +136,7 @@ def test_gradient_checkpointing_gives_the_same_weights(
 
 
 def test_figures_are_written_each_step_once_whatever_happened(
-    forks: Any, dataset: Path, base: Path, rising: Path, tmp_path: Path  # noqa: F811
+    forks: Any, dataset: Path, base: Path, rising: Path, tmp_path: Path
 ) -> None:  # fmt: skip
     steps = [r["step"] for r in rows(rising, tracking.METRICS) if "loss" in r]
     assert steps == list(range(1, steps[-1] + 1))
@@ -164,29 +160,6 @@ def test_machines_get_json_lines(
     assert events[0]["plan"]["steps"] == kinds.count("step")
 
 
-def test_trackers_are_known_and_installed(
-    dataset: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(UsageError, match="unknown"):
-        tune(dataset, base, tmp_path / "a", msgspec.structs.replace(TUNE, track=("visdom",)))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match="mlflow needs mlflow"):
-        tracking.require(("mlflow",))
-
-
-def test_tensorboard_gets_the_losses(dataset: Path, base: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    module = "tensorboard.backend.event_processing.event_accumulator"
-    accumulator = importlib.import_module(module).EventAccumulator
-    options = msgspec.structs.replace(TUNE, epochs=1, track=("tensorboard",))
-    found = tune(dataset, base, tmp_path / "out", options)
-    events = accumulator(str(found.path / "runs"))
-    events.Reload()
-    assert {"train/loss", "eval/loss", "eval/loss/triage"} <= set(events.Tags()["scalars"])
-    plain = tune(dataset, base, tmp_path / "plain", msgspec.structs.replace(TUNE, epochs=1))
-    assert found.manifest.digest == plain.manifest.digest
-
-
 def test_diverging_names_step_and_samples(dataset: Path, base: Path, tmp_path: Path) -> None:
     options = msgspec.structs.replace(TUNE, learning_rate=1e30, clip=1e30, log_steps=3)
     with pytest.raises(WardroundError, match=r"at step \d+, in the batch with \w+-\d") as caught:
@@ -206,7 +179,7 @@ def _small_disk(dataset: Path, base: Path, out: Path, most: int, said: Any) -> N
 
 
 def test_full_disk_leaves_the_state_before_it_whole(
-    forks: Any, dataset: Path, base: Path, tmp_path: Path  # noqa: F811
+    forks: Any, dataset: Path, base: Path, tmp_path: Path
 ) -> None:  # fmt: skip
     out, whole = tmp_path / "out", tmp_path / "whole"
     assert start(forks, dataset, base, out, TUNE, "step", 4) == -signal.SIGKILL

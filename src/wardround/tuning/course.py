@@ -24,7 +24,7 @@ class Settings(Record, frozen=True, kw_only=True):
     """How to train. `log_steps` and `eval_steps` count optimiser steps; `accumulate` batches of every process make
     one step.
     `early_stop`: evaluations without a lower held-out loss before it stops, 0 for never. `metrics`: the JSONL file of
-    figures; `tracks`: its folder and names of trackers (see `tracking`)."""
+    figures; `trackers`: names of others who get them (see `tracking`), and `run` and `facts` what those are told."""
 
     stage: str
     learning_rate: float
@@ -44,6 +44,8 @@ class Settings(Record, frozen=True, kw_only=True):
     machine: bool = False
     metrics: Path | None = None
     trackers: tuple[str, ...] = ()
+    run: str = ""
+    facts: Mapping[str, str | int | float] = {}
 
 
 class Objective(Protocol):
@@ -58,7 +60,8 @@ class Objective(Protocol):
     def measure(
         self, model: Any, examples: Sequence[Example], order: Sequence[tuple[int, ...]]
     ) -> dict[str, float]:
-        """What the held-out examples give: "eval_loss" and others, of a task as "eval_loss/TASK"."""
+        """What the held-out examples give: "eval_loss" and others, of a task as "eval_loss/TASK"; the same in every
+        process."""
 
 
 class Course(Record, frozen=True, kw_only=True):

@@ -184,7 +184,8 @@ def _encode(
     targets = [
         _end_of_turn(t, special, chats[n]) for (n, _), t in zip(turns, ids[1::2], strict=True)
     ]
-    back = tokenizer.batch_decode([t[:-1] for t in targets])
+    # Of no texts it makes one that is empty.
+    back = tokenizer.batch_decode([t[:-1] for t in targets]) if targets else []
     found: list[list[Example] | None] = [[] for _ in chats]
     for (n, text), prompt_ids, target, said in zip(turns, ids[::2], targets, back, strict=True):
         mine = found[n]

@@ -2,13 +2,12 @@
 
 Reads top to bottom: refuse what must not be learned from, read the pairs, tokenise and mask both answers, set prompts
 aside for the held-out figures, say the plan, take the reference's log-probabilities once, train, write an ordinary Hugging
-Face directory, seal. The reference is the base as it was. Killed at any time, the same command goes on.
+Face directory, seal. The reference is the base as it was. Killed at any time, the same command goes on. In several
+processes all run this script, and the first one writes (`processes`).
 """
 
 from __future__ import annotations
 
-import math
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,16 +16,26 @@ from typing import Any
 
 import msgspec
 
-from wardround.artifact import Artifact, begin, open_artifact, ref
+from wardround.artifact import Artifact, open_artifact, ref
 from wardround.errors import InputError, UsageError
-from wardround.records import Exclusion, Message, Record
-from wardround.tuning import adapters, card, guard, preferences, stack, tracking, weights
+from wardround.records import Exclusion, Message
+from wardround.tuning import (
+    adapters,
+    card,
+    guard,
+    preferences,
+    processes,
+    stack,
+    tracking,
+    training,
+)
 from wardround.tuning.chats import Chat
-from wardround.tuning.course import Course, Settings
+from wardround.tuning.course import Course
 from wardround.tuning.data import Encoded, Example, batches, encode_chats, held_out_documents
 from wardround.tuning.plan import make_plan, show, split
 from wardround.tuning.preferences import KINDS, Preference
 from wardround.tuning.telling import Teller
+from wardround.tuning.training import TrainingOptions
 
 STAGE = "dpo"
 SIDES = ("chosen", "rejected")
@@ -36,56 +45,36 @@ _SEVERAL = re.compile(
 )  # a dialogue that became several examples: the last ends with the answer
 
 
-class PreferOptions(Record, frozen=True, kw_only=True):
+class PreferOptions(TrainingOptions, frozen=True, kw_only=True):
     """How to tune on preferences. `learning_rate` None is 1e-6, with LoRA 1e-5: a pair pulls much harder than a sample.
 
     `beta`: how dear it is to move away from the base; smaller moves further. `batch_tokens`: padded tokens of both
     answers' rows, at most. `max_tokens`: a pair of which either answer ends later is set aside, never cut (half an answer
-    isn't what was preferred); `max_too_long`: the share of pairs that may be. `held_out_share` is of the prompts.
-    The others are as in `sft.TuneOptions`.
+    isn't what was preferred); `max_too_long`: the share of pairs that may be. The others are those of every training.
     """
 
     beta: float = 0.1
     epochs: int = 1
-    learning_rate: float | None = None
     batch_tokens: int = 8192
     max_tokens: int = 2048
     max_too_long: float = 0.10
-    accumulate: int = 1
     held_out_share: float = 0.1
-    evaluations: int = 5
     warmup: float = 0.1
     weight_decay: float = 0.0
-    clip: float = 1.0
-    log_steps: int = 10
-    seed: int = 0
-    precision: stack.Precision = "auto"
-    threads: int | None = None
-    lora_rank: int = 0
-    lora_alpha: float | None = None
-    lora_dropout: float = 0.0
-    lora_targets: tuple[str, ...] = (adapters.ALL_LINEAR,)
-    adapter: adapters.Kept = "merged"
-    gradient_checkpointing: bool = False
-    early_stop: int = 0
-    probes: int = 0
-    probe_tokens: int = 96
-    save_seconds: float = 20.0
-    track: tuple[str, ...] = ()
-    held_out: tuple[Path, ...] = ()
-    accept_unchecked: bool = False
-    machine: bool = False
 
 
+@processes.together
 def prefer(
     given: str | Path | Sequence[str | Path], base: Path | str, out: Path | str,
     options: PreferOptions | None = None,
 ) -> Artifact:  # fmt: skip
     """Tune the model in directory `base` on the preference files and artifacts `given`; write the checkpoint `out`."""
     options = options or PreferOptions()
-    _check(options)
+    training.check(
+        options, positive=("beta", "epochs", "batch_tokens", "max_tokens"), shares=("max_too_long",)
+    )
     base, out = Path(base), Path(out)
-    lora = _lora(options)
+    lora = training.lora(options)
 
     # Refuse what must not be learned from, and what can't be done here.
     sources = preferences.sources(given)
@@ -106,7 +95,7 @@ def prefer(
     here = stack.set_up(options.precision, options.threads)
     config = stack.settings_of(STAGE, options, here)
     inputs = [*preferences.refs(sources, seen_from=out), ref(base, "base", seen_from=out)]
-    with begin(out, kind="checkpoint", config=config, inputs=inputs) as ws:
+    with processes.begin(out, kind="checkpoint", config=config, inputs=inputs) as ws:
         if ws.done:
             return open_artifact(out)
 
@@ -130,7 +119,6 @@ def prefer(
         model, stored_dtype = model_dir.load_model(base, frozen=bool(lora))
         model_dir.check_vocabulary(model, tokenizer, base)
         model_dir.stop_at(model, set(encoded.ends))
-        model.to(here.device)
 
         # What the base thinks of every answer: once, before anything is trained beside or in it.
         teller = Teller(STAGE, machine=options.machine)
@@ -139,7 +127,7 @@ def prefer(
         teller.say("pairs", _summary(mine), pairs=len(mine), doctors=preferences.doctors(mine))
         examples = (*learned, *kept_out)
         reference = reference_log_probs(
-            model, examples, pair_batches(examples, options, epochs=1), pad=pad,
+            model, examples, pair_batches(examples, options, epochs=1), pad=pad, device=here.device,
             bf16=here.precision == "bf16", kept=ws.work() / "reference.json",
         )  # fmt: skip
         if lora:
@@ -148,6 +136,7 @@ def prefer(
             model, msgspec.structs.replace(encoded, examples=learned, excluded=tuple(unused)), order,
             stage=STAGE, held_out=len(kept_out) // 2, epochs=options.epochs, steps=steps,
             batch_tokens=options.batch_tokens, max_tokens=options.max_tokens,
+            bf16=here.precision == "bf16", accumulate=options.accumulate,
             checkpointing=options.gradient_checkpointing, every_logit=True,
         )  # fmt: skip
         plan = msgspec.structs.replace(
@@ -168,32 +157,21 @@ def prefer(
                 probes=evaluation.probes(kept_out[0::2], tokenizer, per_task=options.probes),
                 objective=PreferenceObjective(reference, options.beta, pad),
             ),
-            Settings(
-                stage=STAGE, learning_rate=rate, warmup=options.warmup,
-                weight_decay=options.weight_decay, clip=options.clip,
-                accumulate=options.accumulate, log_steps=options.log_steps,
-                eval_steps=math.ceil(steps / options.evaluations), seed=options.seed,
-                bf16=here.precision == "bf16", save_seconds=options.save_seconds,
-                gradient_checkpointing=options.gradient_checkpointing, keep_best=True,
-                early_stop=options.early_stop, probe_tokens=options.probe_tokens,
-                machine=options.machine, metrics=ws.volatile(tracking.METRICS),
-                trackers=options.track,
+            training.settings(
+                STAGE, options, learning_rate=rate, steps=steps,
+                bf16=here.precision == "bf16", metrics=ws.volatile(tracking.METRICS),
+                run=out.resolve().name, facts=training.facts(config, inputs, plan),
             ),
             ws.work(),
         )  # fmt: skip
 
+        if isinstance(ws, processes.Beside):
+            return ws.sealed()
+
         # Write and seal.
-        weights.write(
-            ws.path, model, tokenizer, dtype=stored_dtype, best=fitted.best,
-            best_on_top=options.early_stop > 0, adapter=options.adapter,
-            base=os.path.relpath(base.resolve(), out.resolve()),
-        )  # fmt: skip
-        for path in (*ws.path.glob(adapters.CONFIG), *ws.path.glob(f"*/{adapters.CONFIG}")):
-            ws.volatile(str(path.relative_to(ws.path)))  # it names the base's path
-        ws.write_jsonl("training_log.jsonl", fitted.rows)
-        ws.write_jsonl("excluded.jsonl", unused)
-        if fitted.answers:
-            ws.write_jsonl(weights.STRIP, fitted.answers)
+        training.write(
+            ws, model, tokenizer, fitted, options, base=base, dtype=stored_dtype, excluded=unused
+        )
         inherited = card.inherited_labels(*(s.path for s in sources if s.artifact), base)
         labels = (preference_label(mine), *warnings, *inherited)
         card.write(
@@ -207,10 +185,7 @@ def prefer(
                 "pairs": len(mine), "held_out_pairs": len(kept_out) // 2,
                 "doctors": preferences.doctors(mine),
                 **{f"{kind}_pairs": n for kind, n in plan.tasks.items()},
-                "tokens": plan.tokens, "supervised_tokens": plan.supervised_tokens,
-                "excluded": plan.excluded, "steps": plan.steps, "parameters": plan.parameters,
-                "trained_parameters": plan.trained_parameters, "last_step": fitted.step,
-                "best_step": fitted.best_step,
+                **training.counts(plan, fitted),
             },
             labels=labels, seed=options.seed,
         )  # fmt: skip
@@ -325,32 +300,3 @@ def _aside(pair: Preference, reason: str, detail: str) -> Exclusion:
     return Exclusion(
         stage="prefer", file="", row=0, what=pair.id, reason=reason, detail=detail
     )  # fmt: skip
-
-
-def _lora(options: PreferOptions) -> adapters.Lora | None:
-    rank = options.lora_rank
-    if not rank:
-        return None
-    alpha = 2.0 * rank if options.lora_alpha is None else options.lora_alpha
-    return adapters.Lora(
-        rank=rank, alpha=alpha, dropout=options.lora_dropout, targets=options.lora_targets
-    )
-
-
-def _check(options: PreferOptions) -> None:
-    positive = ("beta", "epochs", "learning_rate", "batch_tokens", "accumulate", "max_tokens",
-                "evaluations", "log_steps", "threads", "lora_alpha", "probe_tokens")  # fmt: skip
-    shares = ("max_too_long", "held_out_share", "warmup", "lora_dropout")
-    for name in (*positive, *shares, "lora_rank", "early_stop", "probes"):
-        value = getattr(options, name)
-        flag = f"--{name.replace('_', '-')} {value}"
-        if name in positive and value is not None and value <= 0:
-            raise UsageError(f"{flag}: must be above 0", hint="raise it")
-        if name in shares and not 0 <= value < 1:
-            raise UsageError(f"{flag}: must be a share", hint="0 to below 1")
-        if value is not None and value < 0:
-            raise UsageError(f"{flag}: must be 0 or more")
-    if (options.early_stop or options.probes) and not options.held_out_share:
-        raise UsageError(
-            "--early-stop and --probes need held-out prompts", hint="raise --held-out-share"
-        )

@@ -1,7 +1,7 @@
 """The loss of direct preference optimisation, flat: no second model in memory, no reference pass while training.
 
 Of each answer only the sum of its tokens' log-probabilities matters. The reference's (the base's, before the first
-step) are computed once. A pair's reward is β · (now − reference) for either answer, its loss −log σ(chosen's
+step) are computed once, by several processes together. A pair's reward is β · (now − reference) for either answer, its loss −log σ(chosen's
 reward − rejected's): Rafailov et al. 2023, arXiv 2305.18290, eq. 7, the "sigmoid" loss of TRL.
 
 Batches hold examples in twos, chosen then rejected. This module imports the tuning stack at its top.
@@ -21,6 +21,7 @@ from torch.nn.functional import cross_entropy, logsigmoid
 from wardround.artifact import write_atomically
 from wardround.errors import WardroundError
 from wardround.records import decode, encode
+from wardround.tuning import processes
 from wardround.tuning.data import IGNORED, Example, collate
 
 _NAMED = 8
@@ -51,21 +52,36 @@ def pair_losses(log_probs: torch.Tensor, reference: torch.Tensor, beta: float) -
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def reference_log_probs(
     model: Any, examples: Sequence[Example], order: Sequence[tuple[int, ...]], *, pad: int,
-    bf16: bool, kept: Path,
+    device: str, bf16: bool, kept: Path,
 ) -> dict[str, float]:  # fmt: skip
     """`answer_log_probs` of every example under its id, as `model` gives them now; each in the company of `order`.
-    They are kept in the file `kept`, so that a run that goes on has the very same."""
-    if kept.is_file():
-        return decode(kept.read_bytes(), dict[str, float])
-    model.eval()
-    found: dict[str, float] = {}
-    for batch in order:
-        mine = [examples[i] for i in batch]
-        tensors = {k: v.to(model.device) for k, v in collate(mine, pad=pad).items()}
+    They are kept in the file `kept`, so that a run that goes on has the very same.
+
+    Several processes share the batches. With FSDP only the first one is sure to have the weights yet: it works alone."""
+    leads = processes.leads()
+    known = decode(kept.read_bytes(), dict[str, float]) if leads and kept.is_file() else None
+    known = processes.told(known)
+    if known is not None:
+        return known
+
+    def of(batch: Sequence[int]) -> list[float]:
+        tensors = {
+            k: v.to(model.device) for k, v in collate([examples[i] for i in batch], pad=pad).items()
+        }
         with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=bf16):
-            sums = answer_log_probs(model, tensors)
-        found |= dict(zip((e.id for e in mine), sums.tolist(), strict=True))
+            sums: list[float] = answer_log_probs(model, tensors).tolist()
+        return sums
+
+    if processes.sharding() != "fsdp":
+        model.to(device).eval()
+        sums = processes.dealt(order, of)
+    else:
+        if leads:
+            model.to(device).eval()
+        sums = processes.told([of(batch) for batch in order] if leads else [])
     model.train()
+    found = {examples[i].id: v for b, values in zip(order, sums, strict=True)
+             for i, v in zip(b, values, strict=True)}  # fmt: skip
     bad = sorted(k for k, v in found.items() if not -float("inf") < v <= 0)
     if bad:
         more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
@@ -73,7 +89,8 @@ def reference_log_probs(
             f"dpo: the base gives {', '.join(bad[:_NAMED])}{more} no log-probability",
             hint="look at the base's weights: its own loss on these answers is no number",
         )
-    write_atomically(kept, encode(found))
+    if leads:
+        write_atomically(kept, encode(found))
     return found
 
 
@@ -101,22 +118,25 @@ class PreferenceObjective(msgspec.Struct, frozen=True):
         """Of all held-out pairs and of each kind: mean loss; accuracy, the share whose chosen answer has gained on the
         rejected one; mean margin between their rewards; mean reward of either; number of pairs."""
         model.eval()
-        sums: defaultdict[str, float] = defaultdict(float)
-        for batch in order:
+
+        def of(batch: Sequence[int]) -> list[tuple[float, float, float]]:
             mine = [examples[i] for i in batch]
             tensors = {k: v.to(model.device) for k, v in self.gather(mine).items()}
             found, reference = answer_log_probs(model, tensors), tensors["reference"]
             rewards = (self.beta * (found - reference)).tolist()
             losses = pair_losses(found, reference, self.beta).tolist()
-            chosen, rejected = rewards[0::2], rewards[1::2]
-            for e, loss, won, lost in zip(mine[0::2], losses, chosen, rejected, strict=True):
+            return list(zip(losses, rewards[0::2], rewards[1::2], strict=True))
+
+        sums: defaultdict[str, float] = defaultdict(float)
+        for batch, found in zip(order, processes.dealt(order, of), strict=True):
+            for i, (loss, won, lost) in zip(batch[0::2], found, strict=True):
                 values = {
                     "loss": loss, "accuracy": float(won > lost), "margin": won - lost,
                     "chosen": won, "rejected": lost, "pairs": 1.0,
                 }  # fmt: skip
                 for name, value in values.items():
                     sums[f"eval_{name}"] += value
-                    sums[f"eval_{name}/{e.task}"] += value
+                    sums[f"eval_{name}/{examples[i].task}"] += value
         model.train()
         count = {k.partition("/")[2]: n for k, n in sums.items() if k.startswith("eval_pairs")}
         return {

@@ -27,18 +27,16 @@ def losses(
     """Mean loss per supervised token, in nats: of all examples under "", and of each task that has a name. Several
     processes share the batches, and all get the same; summed in the order of one process."""
     model.eval()
-    each = processes.count()
-    # As many for every process: with weights spread over them none can run alone.
-    shared = [order[min(n + processes.index(), len(order) - 1)] for n in range(0, len(order), each)]
     selection = head.Selection(model) if head.applies(model) else None
-    mine_of_all = [_row_losses(model, examples, b, pad=pad, selection=selection) for b in shared]
+    by_batch = processes.dealt(
+        order, lambda b: _row_losses(model, examples, b, pad=pad, selection=selection)
+    )
     if selection:
         selection.remove()
-    by_process = processes.gathered(mine_of_all)
     totals: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for n, batch in enumerate(order):
+    for batch, found in zip(order, by_batch, strict=True):
         mine = [examples[i] for i in batch]
-        for example, loss in zip(mine, by_process[n % each][n // each], strict=True):
+        for example, loss in zip(mine, found, strict=True):
             for task in {"", example.task}:
                 totals[task][0] += loss
                 totals[task][1] += example.supervised

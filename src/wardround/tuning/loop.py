@@ -24,9 +24,9 @@ import torch
 from safetensors import SafetensorError
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
-from wardround.errors import WardroundError
+from wardround.errors import UsageError, WardroundError
 from wardround.records import Record
-from wardround.tuning import checkpoints, head, packing, processes, sharded, tracking
+from wardround.tuning import checkpoints, head, packing, processes, sharded
 from wardround.tuning.course import Course, Settings
 from wardround.tuning.data import IGNORED, Example, collate
 from wardround.tuning.telling import Teller
@@ -120,16 +120,22 @@ def _fit(model: Any, course: Course, settings: Settings, work: Path) -> Fitted:
             trainer.selection, trainer.compute_loss_func = head.Selection(model), head.loss
         trainer.remove_callback(PrinterCallback)
         trainer.watch, watch.trainer = watch, trainer
-        if settings.trackers and settings.metrics and processes.leads():
-            for tracker in tracking.callbacks(settings.trackers, settings.metrics.parent / "runs"):
-                trainer.add_callback(tracker)
+        whole = False
         try:
             trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+            whole = True
+        except ValueError as e:
+            if "DeepSpeed config" not in str(e):
+                raise
+            raise UsageError(
+                f"deepspeed: {e}", hint="the values that belong to the training must be auto"
+            ) from e
         except (OSError, SafetensorError, RuntimeError) as e:
             if not watch.saving or processes.lost(e):
                 raise
             raise _not_saved(e, trainer.state.global_step, work) from e
         finally:
+            watch.figures.end(whole=whole)
             if trainer.selection:
                 trainer.selection.remove()
     sharded.gather(trainer, model)

@@ -23,13 +23,32 @@ from wardround.records import Exclusion, Record
 from wardround.tuning.chats import Chat, read_chats, read_documents, read_file
 from wardround.tuning.data import Example
 
+CHATS = {"review": "train.jsonl"}
+"""Kinds of artifact beside a dataset that can be learned from → the file of conversations in them."""
+
 
 class Source(Record, frozen=True, kw_only=True):
-    """One thing to learn from: a dataset artifact, or a plain file (`artifact` is None)."""
+    """One thing to learn from: a dataset, an artifact with a file of conversations, or a plain file (`artifact` is
+    None)."""
 
     path: Path
     weight: float
     artifact: Artifact | None
+
+    @property
+    def dataset(self) -> Artifact | None:
+        """The artifact where it is a dataset."""
+        return (
+            None if self.artifact is None or self.artifact.manifest.kind in CHATS else self.artifact
+        )
+
+    def chats(self) -> list[Chat]:
+        """Its conversations. Raises `InputError` naming what can't be read."""
+        if self.artifact is None:
+            return read_file(self.path)
+        if self.dataset is None:
+            return read_file(self.artifact.file(CHATS[self.artifact.manifest.kind]))
+        return read_chats(self.artifact)
 
 
 class Portion(Record, frozen=True, kw_only=True):
@@ -64,7 +83,10 @@ def _source(given: str | Path) -> Source:
         raise UsageError(f"{given}: a weight must be above 0", hint="leave the set out instead")
     if path.is_file():
         return Source(path=path, weight=weight, artifact=None)
-    return Source(path=path, weight=weight, artifact=open_artifact(path, "dataset"))
+    found = open_artifact(path)
+    if found.manifest.kind not in CHATS:
+        found = open_artifact(path, "dataset")
+    return Source(path=path, weight=weight, artifact=found)
 
 
 def refs(found: Iterable[Source], *, seen_from: Path) -> list[InputRef]:
@@ -79,12 +101,12 @@ def read(found: Sequence[Source]) -> list[list[Chat]]:
     """The chats of each source. Raises `InputError` for one drawn from what is a test document in any of the
     datasets: a document's id is its content's digest, so the same text is found again under the same id."""
     test = {
-        d.id: s.path for s in found if s.artifact for d in read_documents(s.artifact)
+        d.id: s.path for s in found if s.dataset for d in read_documents(s.dataset)
         if d.split == "test"
     }  # fmt: skip
     every = []
     for source in found:
-        chats = read_file(source.path) if source.artifact is None else read_chats(source.artifact)
+        chats = source.chats()
         for chat in chats:
             if chat.document in test:
                 raise InputError(
@@ -101,10 +123,10 @@ def licences(found: Iterable[Source]) -> list[str]:
     """The licences of what is learned from; a plain file states none."""
     every: list[str] = []
     for s in found:
-        if s.artifact is None:
+        if s.dataset is None:
             every.append(f"unstated ({s.path.name})")
         else:
-            documents = read_documents(s.artifact)
+            documents = read_documents(s.dataset)
             every += (d.provenance.licence for d in documents if d.split == "train")
     return every
 

@@ -9,20 +9,16 @@ from typing import Any
 import msgspec
 
 from wardround.records import Record
+from wardround.tuning import memory
 from wardround.tuning.data import Encoded, Example, width
 from wardround.tuning.telling import Teller
-
-_LIBRARIES_MB = 450
 
 
 class Plan(Record, frozen=True, kw_only=True):
     """The content of `plan.json`. Token counts are of one epoch (their mean where epochs differ); `padded_tokens` is
     what is computed on. `tasks` counts the samples, `sources` the samples an epoch shows of each set.
 
-    `memory_mb` is an estimate: weights in fp32, and for each trained one its gradient and Adam's two moments; for the
-    largest batch 144 bytes a token, layer and hidden unit (18 when activations are computed again) and 16 bytes a logit,
-    of which there are those of supervised tokens (see `head`); the libraries themselves. The byte counts were
-    fitted to peaks of Qwen3-shaped models on CPU, fp32 and bf16 alike (within 10 % from 4 × 256 on).
+    `memory_mb` is an estimate, see `memory`.
     """
 
     stage: str
@@ -46,8 +42,8 @@ class Plan(Record, frozen=True, kw_only=True):
 
 def make_plan(
     model: Any, encoded: Encoded, order: list[tuple[int, ...]], *, stage: str, held_out: int,
-    epochs: int, steps: int, batch_tokens: int, max_tokens: int, packed: bool = False,
-    checkpointing: bool = False, tasks: Iterable[str] = (),
+    epochs: int, steps: int, batch_tokens: int, max_tokens: int, bf16: bool, accumulate: int = 1,
+    packed: bool = False, checkpointing: bool = False, tasks: Iterable[str] = (),
     sources: dict[str, int] | None = None, every_logit: bool = False,
 ) -> Plan:  # fmt: skip
     """The plan of training `model` on `encoded.examples` in `order`. `every_logit`: also those of tokens without loss
@@ -56,7 +52,10 @@ def make_plan(
     lengths = [[len(examples[i].ids) for i in b] for b in order]
     padded = [width([sum(b)]) if packed else len(b) * width(b) for b in lengths]
     supervised = [sum(examples[i].supervised for i in b) for b in order]
-    logits = max(padded if every_logit else supervised)
+    load = memory.Load(
+        tokens=padded, logits=padded if every_logit else [width([n]) for n in supervised],
+        accumulate=accumulate, bf16=bf16, checkpointing=checkpointing,
+    )  # fmt: skip
     return Plan(
         stage=stage,
         samples=len(examples),
@@ -72,21 +71,11 @@ def make_plan(
         excluded=len(encoded.excluded),
         parameters=sum(p.numel() for p in model.parameters()),
         trained_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        memory_mb=_memory_mb(model, max(padded), logits, 18 if checkpointing else 144),
+        memory_mb=memory.estimate_mb(model, load),
         tasks=dict.fromkeys(sorted(tasks), 0)
         | dict(sorted(Counter(e.task for e in examples if e.task).items())),
         sources=sources or {},
     )
-
-
-def _memory_mb(model: Any, tokens: int, logits: int, per_unit: int) -> int:
-    parameters = sum(p.numel() for p in model.parameters())
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    config = model.config.get_text_config()
-    activations = tokens * config.num_hidden_layers * config.hidden_size * per_unit
-    logits *= config.vocab_size * 16
-    weights = 4 * parameters + 12 * trained
-    return int(_LIBRARIES_MB + (weights + activations + logits) // 2**20)
 
 
 def show(plan: Plan, *, machine: bool = False) -> None:

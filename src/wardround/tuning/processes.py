@@ -19,7 +19,8 @@ import importlib.util
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -35,6 +36,8 @@ _T = TypeVar("_T")
 _NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
 PATIENCE_S = 3600
 """How long, in seconds, the others wait while the first one works alone: asks its probes, writes the weights."""
+LEAD_S = 3.0
+"""How long, in seconds, the others stay after an error that all know of, so that the first one can say it."""
 _BROKEN = ("closed by peer", "reset by peer", "Broken pipe", "gloo", "Gloo", "NCCL")
 
 
@@ -117,17 +120,37 @@ def refuse() -> None:
     import torch
 
     how = sharding()
-    if how == "ddp":
-        return
-    if not torch.cuda.is_available():
+    if how == "fsdp" and not torch.cuda.is_available():
         raise UsageError(
-            f"{how}: accelerate shards over GPUs only, and there is none",
+            "fsdp: accelerate shards over GPUs only, and there is none",
             hint="launch with torchrun, or with a configuration for MULTI_CPU",
         )
     if how == "fsdp" and os.environ.get("FSDP_VERSION", "1") != "2":
         raise UsageError("fsdp: version 1 isn't supported", hint="fsdp_version: 2")
-    if how == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
+    if how == "deepspeed":
+        _refuse_deepspeed()
+
+
+def _refuse_deepspeed() -> None:
+    """What would otherwise stop the training at its first step, or only when its weights are put together."""
+    if importlib.util.find_spec("deepspeed") is None:
         raise UsageError("deepspeed is asked for, but not installed", hint="pip install deepspeed")
+    from accelerate.utils import DeepSpeedPlugin
+
+    try:
+        plugin = DeepSpeedPlugin()
+    except (ValueError, OSError) as e:
+        raise UsageError(
+            f"deepspeed: accelerate doesn't take this configuration: {e}",
+            hint="where a deepspeed_config_file is named, everything of DeepSpeed belongs in that file",
+        ) from e
+    zero = plugin.deepspeed_config["zero_optimization"]
+    if zero["stage"] == 3 and not zero.get("stage3_gather_16bit_weights_on_model_save"):
+        raise UsageError(
+            "deepspeed: ZeRO-3 without gathering has no weights to write at the end",
+            hint="zero3_save_16bit_model: true, or in DeepSpeed's own file "
+            "stage3_gather_16bit_weights_on_model_save",
+        )
 
 
 class _Group:
@@ -154,11 +177,12 @@ def _joined() -> Iterator[None]:
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, _stopped) if main else None
     _Group.joined = _Group.open = True
-    whole = False
+    whole = failed = False
     try:
         yield
         whole = True
     except Exception as e:
+        failed = True
         if lost(e):
             raise WardroundError(
                 "another process of this training has ended, so it can't go on",
@@ -170,6 +194,9 @@ def _joined() -> Iterator[None]:
         _Group.joined = _Group.open = False
         if main:
             signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        if failed and whole and not leads():
+            # The one that speaks goes first: with another gone, its own end may be a signal.
+            time.sleep(LEAD_S)
         if ours and whole:  # not with one gone: that may wait for it
             dist.destroy_process_group()
             AcceleratorState._reset_state(reset_partial_state=True)
@@ -239,14 +266,27 @@ def _gathered(value: Any) -> list[Any]:
 
 
 def gathered(value: _T) -> list[_T]:
-    """Every process's `value`, by index; all of them must ask. Within `lockstep` only."""
+    """Every process's `value`, by index; all of them must ask."""
+    if _Group.open:
+        agree()  # else an error of one would be taken for its value
     return _gathered(value)
+
+
+def dealt(order: Sequence[_T], work: Callable[[_T], _R]) -> list[_R]:
+    """`work` of every item, in their order; the processes share them and all get the same. Each does as many, some
+    twice: with weights spread over them none can run alone."""
+    each = count()
+    mine = [work(order[min(n + index(), len(order) - 1)]) for n in range(0, len(order), each)]
+    by_process = gathered(mine)
+    return [by_process[n % each][n // each] for n in range(len(order))]
 
 
 def told(value: _T) -> _T:
     """The first process's `value`; all of them must ask."""
     if count() == 1:
         return value
+    if _Group.open:
+        agree()
     import torch.distributed as dist
 
     held: list[Any] = [value if leads() else None]
@@ -295,12 +335,10 @@ def begin(
     agree()
     if leads():
         with artifact.begin(path, kind=kind, config=config, inputs=inputs) as ws:
-            agree()
             told((ws.config_digest, ws.done))
             yield ws
         agree()
         return
-    agree()
     digest, done = told(("", None))
     ws_here = Beside(path, done)
     mine = artifact.digest_of([kind, config, [(r.role, r.kind, r.digest) for r in inputs]])

@@ -8,8 +8,6 @@ all run this script, and the first one writes (`processes`).
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,61 +26,29 @@ from wardround.tuning import (
     processes,
     stack,
     tracking,
-    weights,
+    training,
 )
-from wardround.tuning.course import Course, Settings
+from wardround.tuning.course import Course
 from wardround.tuning.data import batches, check_truncation, encode_all, held_out_documents
 from wardround.tuning.plan import make_plan, show, split
+from wardround.tuning.training import TrainingOptions
 
 SCRATCH = "scratch:"
 
 
-class TuneOptions(Record, frozen=True, kw_only=True):
+class TuneOptions(TrainingOptions, frozen=True, kw_only=True):
     """How to tune. What is None is taken from `PRETRAINED`, or from `FROM_SCRATCH` for a from-scratch base.
 
-    `batch_tokens`: padded tokens a batch, at most; `accumulate` batches of every process make one step. `max_truncated`: the
-    share of chats that may be longer than `max_tokens`. `evaluations`: how often the held-out loss is taken.
-    `warmup`: share of the steps. `precision` and `threads`: see `stack.set_up`.
-
-    `lora_rank` 0 trains all weights; `lora_alpha` None is twice the rank; `adapter`: whether it ends up merged.
-    `packing`: see `packing`. `cap`: see `mixture.parse_caps`. `early_stop`: evaluations without a lower held-out loss
-    until it stops, 0 for never. `probes`: held-out questions a task that are asked at each evaluation.
-
-    Without influence on the result: `save_seconds`, least time between two saved states (0: after every logged
-    step); `track`, names of trackers; `held_out`, files of digests; `accept_unchecked`; `machine`: JSON lines.
+    `batch_tokens`: padded tokens a batch, at most. `max_truncated`: the share of chats that may be longer than
+    `max_tokens`. `packing`: see `packing`. `cap`: see `mixture.parse_caps`. The others are those of every training.
     """
 
     epochs: int | None = None
-    learning_rate: float | None = None
     batch_tokens: int | None = None
     max_tokens: int | None = None
-    threads: int | None = None
-    accumulate: int = 1
     max_truncated: float = 0.10
-    held_out_share: float = 0.05
-    evaluations: int = 5
-    warmup: float = 0.05
-    weight_decay: float = 0.1
-    clip: float = 1.0
-    log_steps: int = 10
-    seed: int = 0
-    precision: stack.Precision = "auto"
-    lora_rank: int = 0
-    lora_alpha: float | None = None
-    lora_dropout: float = 0.0
-    lora_targets: tuple[str, ...] = (adapters.ALL_LINEAR,)
-    adapter: adapters.Kept = "merged"
     packing: bool = False
-    gradient_checkpointing: bool = False
     cap: str = ""
-    early_stop: int = 0
-    probes: int = 0
-    probe_tokens: int = 96
-    save_seconds: float = 20.0
-    track: tuple[str, ...] = ()
-    held_out: tuple[Path, ...] = ()
-    accept_unchecked: bool = False
-    machine: bool = False
 
 
 class Recipe(Record, frozen=True, kw_only=True):
@@ -115,9 +81,12 @@ def tune(
     from the first dataset itself, in `<out>-base`.
     """
     options = options or TuneOptions()
-    _check(options)
+    training.check(
+        options, positive=("epochs", "batch_tokens", "max_tokens"), shares=("max_truncated",)
+    )
+    mixture.parse_caps(options.cap)
     out = Path(out)
-    lora = _lora(options)
+    lora = training.lora(options)
 
     # Refuse what must not be learned from, and what can't be done here.
     sources = mixture.sources(dataset)
@@ -188,6 +157,7 @@ def tune(
             ), order, stage="sft",
             held_out=len(kept_out), epochs=recipe.epochs, steps=steps,
             batch_tokens=recipe.batch_tokens, max_tokens=recipe.max_tokens,
+            bf16=here.precision == "bf16", accumulate=options.accumulate,
             packed=options.packing, checkpointing=options.gradient_checkpointing, tasks=tasks,
             sources=mixture.shares(portions),
         )  # fmt: skip
@@ -207,16 +177,10 @@ def tune(
                 probes=evaluation.probes(kept_out, tokenizer, per_task=options.probes),
                 tokenizer=tokenizer,
             ),
-            Settings(
-                stage="sft", learning_rate=recipe.learning_rate, warmup=options.warmup,
-                weight_decay=options.weight_decay, clip=options.clip,
-                accumulate=options.accumulate, log_steps=options.log_steps,
-                eval_steps=math.ceil(steps / options.evaluations), seed=options.seed,
-                bf16=here.precision == "bf16", save_seconds=options.save_seconds,
-                gradient_checkpointing=options.gradient_checkpointing, keep_best=True,
-                early_stop=options.early_stop, probe_tokens=options.probe_tokens,
-                machine=options.machine, metrics=ws.volatile(tracking.METRICS),
-                trackers=options.track,
+            training.settings(
+                "sft", options, learning_rate=recipe.learning_rate, steps=steps,
+                bf16=here.precision == "bf16", metrics=ws.volatile(tracking.METRICS),
+                run=out.resolve().name, facts=training.facts(config, inputs, plan),
             ),
             ws.work(),
         )  # fmt: skip
@@ -225,17 +189,10 @@ def tune(
             return ws.sealed()
 
         # Write and seal.
-        weights.write(
-            ws.path, model, tokenizer, dtype=stored_dtype, best=fitted.best,
-            best_on_top=options.early_stop > 0, adapter=options.adapter,
-            base=os.path.relpath(base.resolve(), out.resolve()),
+        training.write(
+            ws, model, tokenizer, fitted, options, base=base, dtype=stored_dtype,
+            excluded=(*capped, *encoded.excluded),
         )  # fmt: skip
-        for path in (*ws.path.glob(adapters.CONFIG), *ws.path.glob(f"*/{adapters.CONFIG}")):
-            ws.volatile(str(path.relative_to(ws.path)))  # it names the base's path
-        ws.write_jsonl("training_log.jsonl", fitted.rows)
-        ws.write_jsonl("excluded.jsonl", (*capped, *encoded.excluded))
-        if fitted.answers:
-            ws.write_jsonl(weights.STRIP, fitted.answers)
         labels = (*warnings, *card.inherited_labels(*(s.path for s in sources), base))
         card.write(
             ws.path, title="Wardround 微调模型 tuned model", made=card.made(lora, options.adapter),
@@ -245,11 +202,7 @@ def tune(
         return ws.seal(
             counts={
                 "samples": plan.samples, "held_out_samples": plan.held_out_samples,
-                "tokens": plan.tokens, "supervised_tokens": plan.supervised_tokens,
-                "truncated": sum(plan.truncated.values()), "excluded": plan.excluded,
-                "steps": plan.steps, "parameters": plan.parameters,
-                "trained_parameters": plan.trained_parameters, "last_step": fitted.step,
-                "best_step": fitted.best_step,
+                "truncated": sum(plan.truncated.values()), **training.counts(plan, fitted),
             },
             labels=labels, seed=options.seed,
         )  # fmt: skip
@@ -262,9 +215,9 @@ def _scratch_base(source: mixture.Source, name: str, out: Path, options: TuneOpt
     if name not in PRESETS:
         known = ", ".join(SCRATCH + p for p in PRESETS)
         raise UsageError(f"no from-scratch base named {name}", hint=f"one of: {known}")
-    if source.artifact is None:
+    if source.dataset is None:
         raise UsageError(
-            f"{source.path}: a from-scratch base is made from a dataset, not from a plain file",
+            f"{source.path}: a from-scratch base is made from a dataset, not from a file of conversations",
             hint="name the dataset first",
         )
     preset = msgspec.structs.replace(
@@ -286,44 +239,6 @@ def _recipe(options: TuneOptions, base: Path) -> Recipe:
     given = {f: v for f, v in asked.items() if v is not None}
     usual = FROM_SCRATCH if made_here else ADAPTED if options.lora_rank else PRETRAINED
     return msgspec.structs.replace(usual, **given)
-
-
-def _lora(options: TuneOptions) -> adapters.Lora | None:
-    rank = options.lora_rank
-    if not rank:
-        return None
-    alpha = 2.0 * rank if options.lora_alpha is None else options.lora_alpha
-    return adapters.Lora(
-        rank=rank, alpha=alpha, dropout=options.lora_dropout, targets=options.lora_targets
-    )
-
-
-def _check(options: TuneOptions) -> None:
-    positive = ("epochs", "learning_rate", "batch_tokens", "accumulate", "max_tokens",
-                "evaluations", "log_steps", "threads", "lora_alpha", "probe_tokens")  # fmt: skip
-    for name in positive:
-        value = getattr(options, name)
-        if value is not None and value <= 0:
-            raise UsageError(f"{_flag(name)} {value}: must be above 0", hint="raise it")
-    for name in ("lora_rank", "early_stop", "probes"):
-        if getattr(options, name) < 0:
-            raise UsageError(f"{_flag(name)} {getattr(options, name)}: must be 0 or more")
-    for name in ("max_truncated", "held_out_share", "warmup", "lora_dropout"):
-        if not 0 <= getattr(options, name) < 1:
-            raise UsageError(
-                f"{_flag(name)} {getattr(options, name)}: must be a share", hint="0 to below 1"
-            )
-    if (options.early_stop or options.probes) and not options.held_out_share:
-        raise UsageError(
-            "--early-stop and --probes need held-out documents", hint="raise --held-out-share"
-        )
-    if not options.lora_targets:
-        raise UsageError("--lora-targets: names nothing", hint=adapters.ALL_LINEAR)
-    mixture.parse_caps(options.cap)
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _pad_id(tokenizer: Any) -> int:

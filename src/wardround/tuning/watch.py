@@ -21,7 +21,7 @@ from wardround.progress import Progress
 from wardround.tuning import checkpoints, evaluation, processes, sharded
 from wardround.tuning.course import Course, Settings
 from wardround.tuning.telling import Teller, Uncounted
-from wardround.tuning.tracking import Metrics, peak_memory_mb
+from wardround.tuning.tracking import Figures, peak_memory_mb
 
 _TIMED_STEPS = 10
 _NAMED = 8
@@ -40,7 +40,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._settings = settings
         self._teller = teller
         self._progress = progress
-        self._metrics = Metrics(settings.metrics if processes.leads() else None, settings.stage)
+        self.figures = Figures(settings, teller)
         self._tokens = tokens_by_step(course, settings.accumulate)
         self._note = ""
         self._first = self._logged = 0
@@ -49,7 +49,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, *, model: Any, **_: Any) -> None:
         self._first = self._logged = state.global_step
-        self._metrics.go_on_after(self._first)
+        self.figures.begin(Path(args.output_dir), self._first)
         if self._first:
             self._progress.advance(self._first, f"continues after step {self._first}")
             self._teller.say("resumed", step=self._first)
@@ -97,7 +97,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         step = state.global_step
         if "loss" not in logs:
             if any(k.startswith("eval_") for k in logs):
-                self._metrics.add(step, {k: v for k, v in logs.items() if k != "epoch"})
+                self.figures.add(step, {k: v for k, v in logs.items() if k != "epoch"})
             return
         if not math.isfinite(logs["loss"]):
             self._diverged(float(logs["loss"]), step)
@@ -113,7 +113,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             "tokens_per_second": round(self._rate(step, spent), 1),
             "peak_memory_mb": peak_memory_mb(),
         }  # fmt: skip
-        self._metrics.add(step, values)
+        self.figures.add(step, values)
         self._teller.say("step", step=step, steps=state.max_steps, **values)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -130,8 +130,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         """Take the held-out loss, keep the weights when it is the lowest yet; whether to stop now."""
         course, step = self._course, state.global_step
         if course.objective:
-            measured = course.objective.measure(model, course.held_out_examples, course.held_out)
-            found = processes.told(measured)
+            found = course.objective.measure(model, course.held_out_examples, course.held_out)
         else:
             losses = evaluation.losses(
                 model, course.held_out_examples, course.held_out, pad=course.pad
