@@ -7,6 +7,7 @@ TORCH := 2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 STAMP := $(VENV)/.setup-done
 OUT ?= demo
+AXE := tests/e2e/node_modules/.package-lock.json
 
 .PHONY: setup demo test check format lock clean
 
@@ -33,7 +34,12 @@ $(STAMP): requirements.lock pyproject.toml Makefile
 demo: setup
 	@start=$$(date +%s); $(BIN)/wardround demo --out $(OUT) && echo "demo took $$(( $$(date +%s) - start )) s"
 
-test: setup
+# axe-core, which the browser tests ask about accessibility. Without npm or a network those tests are skipped.
+$(AXE): tests/e2e/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tests/e2e --ignore-scripts --silent --no-audit --no-fund \
+	  --fetch-retries=1 --fetch-retry-mintimeout=1000 || true; fi
+
+test: setup $(AXE)
 	@start=$$(date +%s); $(BIN)/python -m pytest -q $(PYTEST_ARGS) && echo "tests took $$(( $$(date +%s) - start )) s"
 
 # Everything that must hold before a commit: format, lint, strict types, tests.
@@ -49,8 +55,8 @@ format: setup
 
 lock:
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade \
-	  --override requirements/overrides.txt --extra tune --extra documents --extra ray --extra images --extra dev --custom-compile-command "make lock" \
+	  --override requirements/overrides.txt --extra tune --extra documents --extra ray --extra images --extra web --extra dev --custom-compile-command "make lock" \
 	  pyproject.toml requirements/torch.in -o requirements.lock
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) tests/e2e/node_modules build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

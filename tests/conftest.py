@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.stores import postgresql, sqlite_store, sqlite_template, store, store_url
+
+__all__ = ["postgresql", "sqlite_store", "sqlite_template", "store", "store_url"]
+
 # No deadline: a busy machine is no failure. Under CI the examples are fixed, so that a red run is a change's doing;
 # everywhere else they are drawn anew, which is how new failures are found.
 settings.register_profile("here", deadline=None)

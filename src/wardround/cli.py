@@ -19,10 +19,14 @@ from wardround import (
     __version__,
     cli_build,
     cli_eval,
+    cli_exchange,
     cli_images,
+    cli_people,
     cli_prefer,
     cli_reports,
+    cli_review,
     cli_serve,
+    cli_survey,
     cli_tune,
 )
 from wardround.cli_common import finish
@@ -114,6 +118,19 @@ def build_parser() -> argparse.ArgumentParser:
     cli_reports.loop_arguments(
         command("loop", _action_missing, "disagreements → experts → a new version of a test set")
     )
+    cli_people.web_arguments(command("web", cli_people.web, "the app: review, survey, accounts"))
+    cli_people.user_arguments(
+        command("user", _action_missing, "accounts of the app: open, roles, close, reset")
+    )
+    cli_survey.arguments(
+        command(
+            "survey", _action_missing, "ask doctors what they need, in two stages → a task list"
+        )
+    )
+    review = cli_review.arguments(
+        command("review", _action_missing, "expert review: candidates, studies, worker, exports")
+    )
+    cli_exchange.arguments(review)
     show = command("show", _show, "the report of any artifact")
     show.add_argument("dir", type=Path, metavar="DIR")
     show.add_argument(

@@ -13,7 +13,10 @@ The tree:
     │   └── JournalCorruptError    a line that is not the torn last one cannot be read
     ├── BusyError                  another process is writing this directory or journal
     ├── ModelError                 a model cannot be reached or loaded at all
-    └── CostCapError               the next request might cost more than was allowed
+    ├── CostCapError               the next request might cost more than was allowed
+    └── StoreError                 the database can't be reached, or is another version's
+        ├── ConflictError          someone else changed the row first, or the step is no longer open
+        └── RefusedError           this person may not do that
 
 An error belongs to a boundary: it is raised where the cause is known, and only `cli.main` turns it into
 text and an exit status. A model's *single* failed request is no exception but an `Answer` with
@@ -91,3 +94,15 @@ class ModelError(WardroundError):
 
 class CostCapError(WardroundError):
     """The next request might pass the cost that was allowed; what was paid for is kept."""
+
+
+class StoreError(WardroundError):
+    """The database can't be reached, or its schema is of another version."""
+
+
+class ConflictError(StoreError):
+    """Someone else changed it first, or the step is no longer open. Nothing was written."""
+
+
+class RefusedError(StoreError):
+    """This person may not do that. Nothing was written."""

@@ -27,4 +27,5 @@ def listing(what: str) -> list[dict[str, Any]]:
     if what not in taxonomy.LISTS:
         known = ", ".join([*taxonomy.LISTS, "benchmarks", "models"])
         raise UsageError(f"no list named {what}", hint=f"one of: {known}")
-    return [msgspec.to_builtins(item) for item in taxonomy.items(what)]
+    rows = [msgspec.to_builtins(item) for item in taxonomy.items(what)]
+    return [{k: v for k, v in row.items() if k != "anchors"} for row in rows]

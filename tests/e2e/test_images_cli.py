@@ -93,3 +93,21 @@ def test_scikit_images_fundus(tmp_path: Path) -> None:
     (tmp_path / "retina.jpg").write_bytes(path.read_bytes())
     rows.write_text('{"id": "f", "image": "retina.jpg", "labels": ["NORMAL"]}')
     assert main(["images", "collect", "retina", str(rows), "--out", str(tmp_path / "a")]) == 0
+
+
+def test_phantoms_are_drawn_asked_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A set to look at, and the same way without naming any."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert (
+        main(["images", "phantoms", "retina", "--count", "5", "--out", str(tmp_path / "set")]) == 0
+    )
+    said = capsys.readouterr().out
+    assert "5 pictures" in said and "not drawn: OTHER" in said and "体模" in said
+    assert main(["show", str(tmp_path / "set")]) == 0
+    assert "做不出来的标签" in capsys.readouterr().out
+    asked = ["eval", "retina", "cxr_quality", "report_quality", "--model", "scripted:pick"]
+    assert main([*asked, "--limit", "3", "--out", str(tmp_path / "run")]) == 0
+    assert "体模" in capsys.readouterr().out
+    assert main(["images", "phantoms", "retina", "--count", "0", "--out", str(tmp_path / "y")]) == 2

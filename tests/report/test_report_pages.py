@@ -211,9 +211,9 @@ def test_other_unfinished_work_has_no_report(tmp_path: Path) -> None:
 
 
 def test_a_kind_without_a_report_is_refused_by_name(tmp_path: Path) -> None:
-    with begin(tmp_path / "a", kind="review", config={}) as workspace:
+    with begin(tmp_path / "a", kind="strange", config={}) as workspace:
         workspace.seal(counts={})
-    with pytest.raises(ArtifactError, match="no report for a review"):
+    with pytest.raises(ArtifactError, match="no report for a strange"):
         render(tmp_path / "a")
 
 

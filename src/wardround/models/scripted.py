@@ -18,6 +18,7 @@ from wardround import taxonomy
 from wardround.errors import UsageError
 from wardround.metrics.overlap import ngram_f1, ngram_recall
 from wardround.models.prompt import read_block
+from wardround.models.scripted_rationale import drawn
 from wardround.models.wire import failed
 from wardround.records import Answer, ImagePart, Record, Request
 
@@ -268,6 +269,12 @@ SCRIPTED: dict[str, Script] = {
         ),
         parameter="0.5",
     ),
+    "rationale": Script(
+        about="review: an option drawn by the question's digest, with steps that hold no reasoning",
+        labels=_label(
+            "推理依据只抄题面，选项由摘要抽取", "Rationales copy the question; options are drawn"
+        ),
+    ),
     "verdict": Script(
         about="judge: the same verdict each time: verdict=7 says [[7]]",
         labels=_label("评分固定不变", "Scores are a fixed number"),
@@ -325,6 +332,7 @@ _REPLIES: dict[str, Reply] = {
     "first-option": _first_option,
     "overlap": _overlap,
     "rubric": _rubric,
+    "rationale": lambda request, _: drawn(_prompt(request)),
     "verdict": _verdict,
     "silent": _silent,
     "rewrite": _rewrite,

@@ -34,6 +34,11 @@ KINDS = {
     "disagreements": Names("分歧清单", "disagreements"),
     "testset": Names("测试集", "test set"),
     "curve": Names("得分曲线", "curve"),
+    "images": Names("图像集", "set of pictures"),
+    "candidates": Names("推理候选", "candidates"),
+    "review": Names("专家评审", "expert review"),
+    "survey": Names("需求调查", "needs survey"),
+    "samples": Names("示例输出", "sample outputs"),
 }
 STATES = {
     "scored": Names("已评分", "scored"),
@@ -43,6 +48,7 @@ STATES = {
 ORIGINS = {
     "published": Names("已发表", "published"),
     "reconstructed": Names("本项目补足", "reconstructed"),
+    "survey": Names("需求调查", "needs survey"),
 }
 
 

@@ -28,6 +28,12 @@ ROLES = {
     "source": Names("源文件", "source"),
     "preferences": Names("医生偏好", "doctors' preferences"),
     "human_scores": Names("医生评分", "doctors' scores"),
+    "questions": Names("题目", "questions"),
+    "candidates": Names("推理候选", "candidates"),
+    "sheet": Names("抽查表", "checking sheet"),
+    "items": Names("题集", "items"),
+    "taxonomy": Names("任务清单", "task list"),
+    "inspiration": Names("启发阶段", "inspiration stage"),
 }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wardround.errors import ArtifactError
+from wardround.images import held
 from wardround.records import Record
 from wardround.report import (
     cards,
@@ -74,11 +75,18 @@ def environment() -> Environment:
         states=formats.STATES,
         NOTHING=formats.NOTHING,
         reason_names=dataset.reason_names,
+        aside_names=_aside_names,
         split_label=formats.split_label,
         estimate_of=formats.estimate_of,
         task_differences=scores.task_differences,
     )
     return env
+
+
+def _aside_names(reason: str) -> Names:
+    """Why a case is not in a run: a picture's reason first, for some codes mean another thing of a document."""
+    told = held.REASONS.get(reason) or held.ASIDE.get(reason)
+    return formats.split_label(told) if told else dataset.reason_names(reason)
 
 
 def page(path: Path) -> str:
@@ -129,6 +137,8 @@ TITLES = {
     "comparison": Names("对比报告", "Comparison report"),
     "checkpoint": Names("模型报告", "Checkpoint report"),
     "agreement": Names("评审与医生的一致性", "Agreement of judges and doctors"),
+    "images": Names("图像集", "Set of pictures"),
+    "survey": Names("需求调查报告", "Report of a needs survey"),
 }
 
 Built = tuple[list[cards.Card], list[Section]]
@@ -139,6 +149,7 @@ def _build(source: Source) -> Built:
         "dataset": _dataset, "run": _run, "comparison": _comparison,
         "checkpoint": _checkpoint, "agreement": _agreement, "demo": _demo,
         "disagreements": _loop, "testset": _loop, "curve": _loop,
+        "images": _images, "survey": _survey, "candidates": _reviewing, "review": _reviewing,
     }  # fmt: skip
     if source.kind not in makers:
         raise ArtifactError(
@@ -241,6 +252,38 @@ def _loop(source: Source) -> Built:
             template="loop.html",
             data=loop.section(source),
         )
+    ]
+
+
+def _reviewing(source: Source) -> Built:
+    from wardround.report import reviewing
+
+    return [], [
+        Section(
+            id="review", names=reviewing.NAMES[source.kind], template="loop.html",
+            data=reviewing.section(source),
+        )
+    ]  # fmt: skip
+
+
+def _images(source: Source) -> Built:
+    from wardround.report import picture_sets
+
+    return [picture_sets.card(source)], [
+        Section(
+            id="pictures", names=Names("图像", "Pictures"), template="picture_set.html",
+            data=picture_sets.section(source),
+        )
+    ]  # fmt: skip
+
+
+def _survey(source: Source) -> Built:
+    from wardround.report import survey
+
+    names = Names("需求与取舍", "Needs and decisions")
+    data = survey.section(source)
+    return [survey.card(source)], [
+        Section(id="survey", names=names, template="survey.html", data=data)
     ]
 
 

@@ -22,7 +22,11 @@ SUMMARIES = {
     "checkpoint": "plan.json",
     "agreement": "agreement.json",
     "disagreements": "summary.json",
+    "images": "summary.json",
     "curve": "curve.json",
+    "survey": "results.json",
+    "candidates": "summary.json",
+    "review": "summary.json",
     "demo": "timings.json",
 }
 
@@ -64,6 +68,7 @@ def lines(path: Path) -> list[str]:
         "dataset": _dataset, "run": _run, "comparison": _comparison,
         "checkpoint": _checkpoint, "agreement": _agreement, "demo": _demo,
         "disagreements": _loop, "testset": _loop, "curve": _loop,
+        "images": _images, "survey": _survey, "candidates": _reviewing, "review": _reviewing,
     }  # fmt: skip
     writer = writers.get(source.kind)
     if writer is not None:
@@ -114,6 +119,25 @@ def _loop(source: Source) -> Iterator[str]:
 
     for made in loop.tables(source):
         yield from _own(f"{made.zh} {made.en}", made)
+
+
+def _images(source: Source) -> Iterator[str]:
+    from wardround.report import picture_sets
+
+    for made in picture_sets.tables(source):
+        yield from _own(f"{made.zh} {made.en}", made)
+
+
+def _survey(source: Source) -> Iterator[str]:
+    yield from survey_lines(source.read("results.json", dict[str, Any]))
+
+
+def survey_lines(data: Mapping[str, Any]) -> Iterator[str]:
+    """A needs survey's results, from its `results.json`."""
+    from wardround.report import survey
+
+    for made in survey.lines(survey.said_of(data)):
+        yield from [made] if isinstance(made, str) else table(made)
 
 
 def _spent(source: Source) -> Iterator[str]:
@@ -198,6 +222,13 @@ def _agreement(source: Source) -> Iterator[str]:
 
     for found in agreement.lines(source):
         yield from [found] if isinstance(found, str) else ("  " + x for x in table(found, names=52))
+
+
+def _reviewing(source: Source) -> Iterator[str]:
+    from wardround.report import reviewing
+
+    for made in reviewing.tables(source):
+        yield from _own(f"{made.zh} {made.en}", made)
 
 
 def _demo(source: Source) -> Iterator[str]:

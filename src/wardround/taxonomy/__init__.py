@@ -1,9 +1,9 @@
 """The closed lists the product is built on: YAML files here, loaded into typed objects, repeated nowhere.
 
 Each list is one file with `items`; every item has id, zh, en, definition and origin ("published": named in
-the published work; "reconstructed": the publication gives only the count and we filled it in). The two
-origins are kept apart wherever a list is shown. A user overrides a list by putting a file of the same name
-into the folder named by the environment variable WARDROUND_TAXONOMY.
+the published work; "reconstructed": the publication gives only the count and we filled it in; "survey": doctors
+asked for it in a needs survey). The origins are kept apart wherever a list is shown. A user overrides a list by
+putting a file of the same name into the folder named by the environment variable WARDROUND_TAXONOMY.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Item(Record, frozen=True, kw_only=True):
     zh: str
     en: str
     definition: str
-    origin: Literal["published", "reconstructed"]
+    origin: Literal["published", "reconstructed", "survey"]
 
 
 class Task(Item, frozen=True, kw_only=True):
@@ -56,9 +56,23 @@ class Label(Item, frozen=True, kw_only=True):
 
 
 class Dimension(Item, frozen=True, kw_only=True):
-    """One ethics or safety dimension, or one rubric dimension (group "")."""
+    """One ethics or safety dimension."""
 
     group: str = ""
+
+
+class Anchor(Record, frozen=True, kw_only=True):
+    """What one level of a scale means."""
+
+    zh: str
+    en: str
+
+
+class RubricDimension(Item, frozen=True, kw_only=True):
+    """One dimension of a rationale, with what its levels mean: level 1 first."""
+
+    definition_en: str = ""
+    anchors: tuple[Anchor, ...] = ()
 
 
 LISTS: dict[str, type[Item]] = {
@@ -66,7 +80,7 @@ LISTS: dict[str, type[Item]] = {
     "phases": Item,
     "specialties": Specialty,
     "dimensions": Dimension,
-    "rubric": Dimension,
+    "rubric": RubricDimension,
     "fundus_labels": Label,
     "oct_labels": Label,
     "cxr_faults": Label,
@@ -82,6 +96,12 @@ def _file(name: str) -> Path:
     return HERE / f"{name}.yaml"
 
 
+def own(name: str) -> Path | None:
+    """The user's own file for list `name`; None where the shipped one is in force."""
+    path = _file(name)
+    return None if path.parent == HERE else path
+
+
 @cache
 def _read(path: Path) -> dict[str, object]:
     try:
@@ -89,6 +109,13 @@ def _read(path: Path) -> dict[str, object]:
     except msgspec.DecodeError as e:
         raise InputError(f"not a taxonomy list: {e}", path=path, hint="see the shipped file") from e
     return data
+
+
+@cache
+def shipped(name: str) -> frozenset[str]:
+    """The ids of the shipped list `name`, whatever list is in force."""
+    found: Any = _read(HERE / f"{name}.yaml")["items"]
+    return frozenset(str(i["id"]) for i in found)
 
 
 @cache

@@ -136,7 +136,7 @@ def prefer(
             model, msgspec.structs.replace(encoded, examples=learned, excluded=tuple(unused)), order,
             stage=STAGE, held_out=len(kept_out) // 2, epochs=options.epochs, steps=steps,
             batch_tokens=options.batch_tokens, max_tokens=options.max_tokens,
-            bf16=here.precision == "bf16", accumulate=options.accumulate,
+            here=here, accumulate=options.accumulate,
             checkpointing=options.gradient_checkpointing, every_logit=True,
         )  # fmt: skip
         plan = msgspec.structs.replace(

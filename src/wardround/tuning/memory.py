@@ -21,6 +21,7 @@ from collections.abc import Collection
 from typing import Any
 
 from wardround.records import Record
+from wardround.tuning.stack import Stack
 
 _MB = 2**20
 _LIBRARIES = {False: 550, True: 780}  # by bf16
@@ -37,7 +38,7 @@ class Load(Record, frozen=True, kw_only=True):
     tokens: Collection[int]
     logits: Collection[int]
     accumulate: int
-    bf16: bool
+    here: Stack
     checkpointing: bool
 
 
@@ -45,28 +46,28 @@ def estimate_mb(model: Any, load: Load) -> int:
     """The peak of a training of `model` under that load, in MB."""
     parameters = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    bf16 = load.here.precision == "bf16"
     weights = 4 * parameters + (8 + 4 * (load.accumulate > 1)) * trained
-    if load.bf16:
+    if bf16:
         weights += 2 * parameters
     config = model.config.get_text_config()
-    logits = max(load.logits) * config.vocab_size * _LOGIT[load.bf16]
-    activations = max(load.tokens) * _activations(config, load)
-    found = _LIBRARIES[load.bf16] + (weights + activations + logits) / _MB
-    if load.bf16 and next(model.parameters()).device.type == "cpu":
+    logits = max(load.logits) * config.vocab_size * _LOGIT[bf16]
+    activations = max(load.tokens) * _activations(config, load.checkpointing) * _ACTIVATIONS[bf16]
+    found = _LIBRARIES[bf16] + (weights + activations + logits) / _MB
+    if bf16 and load.here.device == "cpu":
         shapes = _products(model) * len(set(load.tokens)) + len(set(load.logits))
         found += _KERNEL_MB * min(_KERNELS_KEPT, 3 * shapes)
     return int(found)
 
 
-def _activations(config: Any, load: Load) -> float:
-    """Bytes a token."""
-    hidden, layers = config.hidden_size, config.num_hidden_layers
-    heads = config.num_attention_heads
-    size = getattr(config, "head_dim", None) or hidden // heads
-    attention = (heads + (getattr(config, "num_key_value_heads", None) or heads)) * size
-    each: float = 12 * hidden + 30 * attention + 15 * _feed_forward(config)
-    each *= _ACTIVATIONS[load.bf16]
-    return 4 * hidden * layers + each if load.checkpointing else each * layers
+def _activations(config: Any, checkpointing: bool) -> int:
+    """Bytes a token, in fp32."""
+    hidden, layers = int(config.hidden_size), int(config.num_hidden_layers)
+    heads = int(config.num_attention_heads)
+    size = int(getattr(config, "head_dim", None) or hidden // heads)
+    attention = (heads + int(getattr(config, "num_key_value_heads", None) or heads)) * size
+    each = 12 * hidden + 30 * attention + 15 * _feed_forward(config)
+    return 4 * hidden * layers + each if checkpointing else each * layers
 
 
 def _feed_forward(config: Any) -> int:

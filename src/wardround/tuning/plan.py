@@ -11,6 +11,7 @@ import msgspec
 from wardround.records import Record
 from wardround.tuning import memory
 from wardround.tuning.data import Encoded, Example, width
+from wardround.tuning.stack import Stack
 from wardround.tuning.telling import Teller
 
 
@@ -42,7 +43,7 @@ class Plan(Record, frozen=True, kw_only=True):
 
 def make_plan(
     model: Any, encoded: Encoded, order: list[tuple[int, ...]], *, stage: str, held_out: int,
-    epochs: int, steps: int, batch_tokens: int, max_tokens: int, bf16: bool, accumulate: int = 1,
+    epochs: int, steps: int, batch_tokens: int, max_tokens: int, here: Stack, accumulate: int = 1,
     packed: bool = False, checkpointing: bool = False, tasks: Iterable[str] = (),
     sources: dict[str, int] | None = None, every_logit: bool = False,
 ) -> Plan:  # fmt: skip
@@ -54,7 +55,7 @@ def make_plan(
     supervised = [sum(examples[i].supervised for i in b) for b in order]
     load = memory.Load(
         tokens=padded, logits=padded if every_logit else [width([n]) for n in supervised],
-        accumulate=accumulate, bf16=bf16, checkpointing=checkpointing,
+        accumulate=accumulate, here=here, checkpointing=checkpointing,
     )  # fmt: skip
     return Plan(
         stage=stage,

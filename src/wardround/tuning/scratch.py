@@ -110,7 +110,7 @@ def make_base(dataset: Path, out: Path, options: ScratchOptions | None = None) -
             model, encoded, order, stage="pretrain", held_out=len(kept_out),
             epochs=options.epochs, steps=loop.steps_of(len(order), 1),
             batch_tokens=options.batch_tokens, max_tokens=options.block_tokens,
-            bf16=here.precision == "bf16",
+            here=here,
         )  # fmt: skip
         show(plan, machine=options.machine)
         ws.write_json("plan.json", plan)

@@ -157,7 +157,7 @@ def tune(
             ), order, stage="sft",
             held_out=len(kept_out), epochs=recipe.epochs, steps=steps,
             batch_tokens=recipe.batch_tokens, max_tokens=recipe.max_tokens,
-            bf16=here.precision == "bf16", accumulate=options.accumulate,
+            here=here, accumulate=options.accumulate,
             packed=options.packing, checkpointing=options.gradient_checkpointing, tasks=tasks,
             sources=mixture.shares(portions),
         )  # fmt: skip

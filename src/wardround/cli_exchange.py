@@ -1,0 +1,64 @@
+"""`wardround review send` and `take`: a study out to another annotation tool, its ratings back in."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from wardround.cli_review import opened, tell
+from wardround.cli_review_open import members
+from wardround.errors import UsageError
+
+Action = Callable[..., argparse.ArgumentParser]
+
+
+def arguments(action: Action) -> None:
+    """The two actions."""
+    s = action("send", _send, "a study's items as files for Label Studio or Potato")
+    s.add_argument("study", metavar="SLUG")
+    s.add_argument("--to", required=True, choices=("label-studio", "potato"), dest="tool")
+    s.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    s.add_argument("--with-ratings", action="store_true", help="what was scored here goes along")
+    s = action("take", _take, "ratings made in Label Studio or Potato, as reviews of a study")
+    s.add_argument("study", metavar="SLUG")
+    s.add_argument(
+        "ratings", type=Path, metavar="FILE", help="JSON export, or Potato's output folder"
+    )
+    s.add_argument(
+        "--from", required=True, choices=("label-studio", "potato"), dest="tool", metavar="TOOL",
+        help="label-studio or potato",
+    )  # fmt: skip
+    s.add_argument(
+        "--rater", action="append", default=[], metavar="THEIRS=ACCOUNT", help="may be repeated"
+    )
+
+
+def _send(args: argparse.Namespace) -> int:
+    from wardround.review import exchanging
+
+    with opened(args) as store:
+        found = exchanging.send(store, args.study, args.tool, args.out, ratings=args.with_ratings)
+    return tell(
+        args, {"path": str(args.out), **found},
+        f"{args.out}: {found['items']} 项 items，{found['ratings']} 份评分 ratings",
+    )  # fmt: skip
+
+
+def _take(args: argparse.Namespace) -> int:
+    from wardround.review import exchanging, opening
+
+    pairs = [given.partition("=") for given in args.rater]
+    if any(not sign or not theirs or not ours for theirs, sign, ours in pairs):
+        raise UsageError("--rater is THEIRS=ACCOUNT", hint="for example --rater anna@x.org=doc1")
+    with opened(args) as store:
+        with store.read() as conn:
+            config = opening.read_config(opening.study_row(conn, args.study)["config"])
+            raters = {theirs: members(conn, [ours])[0] for theirs, _, ours in pairs}
+        ratings = exchanging.read(args.ratings, args.tool, config)
+        taken, left = exchanging.take(store, args.study, ratings, raters)
+    lines = [f"{args.study}: {taken} 份评分已收 ratings taken，{len(left)} 份未收 left out"]
+    lines += [f"! {x.item} · {x.rater}: {x.reason}" for x in left[:20]]
+    told = [{k: getattr(x, k) for k in x.__struct_fields__} for x in left]
+    tell(args, {"ok": not left, "taken": taken, "left": told}, *lines)
+    return 1 if left else 0

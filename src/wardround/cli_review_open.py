@@ -1,0 +1,135 @@
+"""`wardround review open`: its options, and what they name."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wardround.errors import UsageError
+
+if TYPE_CHECKING:
+    from wardround.review.sources import Source
+    from wardround.review.study import StudyConfig
+
+
+def open_arguments(s: argparse.ArgumentParser) -> None:
+    """The options."""
+    s.add_argument(
+        "sources", nargs="+", metavar="SOURCE",
+        help="candidates; a checking sheet (CSV); a run, or two to compare; disagreements; items",
+    )  # fmt: skip
+    s.add_argument("--study", required=True, metavar="SLUG", help="a-z, digits, hyphens")
+    s.add_argument("--title", default="", metavar="TEXT")
+    s.add_argument("--reviewer", action="extend", nargs="+", default=[], metavar="NAME")
+    s.add_argument("--raters", type=int, default=3, metavar="N", help="reviewers an item and round")
+    s.add_argument("--strikes", type=int, default=5, metavar="N", help="failed rounds to the panel")
+    s.add_argument("--on-fail", choices=("either", "revise", "regenerate"), default="either")
+    s.add_argument("--median", type=float, default=4.0, help="least median of every dimension")
+    s.add_argument("--none-below", type=int, default=3, help="least single score")
+    s.add_argument("--spread", type=int, default=1, help="most between highest and lowest")
+    s.add_argument("--gold", type=Path, metavar="FILE", help='rows {"id": …, "scores": {…}}')
+    s.add_argument("--gold-rate", type=float, metavar="SHARE", help="default with --gold: 0.05")
+    s.add_argument("--gold-tolerance", type=int, default=1, metavar="N")
+    s.add_argument("--lease-minutes", type=int, default=45, metavar="N")
+    s.add_argument("--model", metavar="M", help="who writes again (default: the candidates' model)")
+    s.add_argument("--benchmark", metavar="NAME", help="of a run with several")
+    s.add_argument("--seed", type=int, default=0)
+
+
+def source_of(args: argparse.Namespace, gold: Mapping[str, dict[str, Any]]) -> Source:
+    """What the named sources are, by their kind."""
+    from wardround.artifact import MANIFEST, UNSEALED, open_artifact
+    from wardround.review import item_sources, sources
+
+    first = Path(args.sources[0])
+    if len(args.sources) > 2:
+        raise UsageError("give one source, or two runs to compare")
+    if len(args.sources) == 2:
+        return sources.from_pair(
+            first, Path(args.sources[1]), args.benchmark, seed=args.seed, gold=gold
+        )
+    if first.is_dir() and ((first / MANIFEST).exists() or (first / UNSEALED).exists()):
+        kind = open_artifact(first).manifest.kind
+        if kind == "candidates":
+            return sources.from_candidates(first, gold)
+        if kind == "run":
+            return sources.from_run(first, args.benchmark, gold)
+        if kind == "disagreements":
+            return sources.from_disagreements(first, gold, picture=_pictures(first))
+        raise UsageError(
+            f"{first}: a {kind} artifact can't be reviewed",
+            hint="candidates, a run, two runs, disagreements; of a dataset its sheet (wardround sample)",
+        )
+    if first.suffix.lower() == ".csv":
+        return sources.from_sheet(first, gold)
+    return item_sources.from_items(args.sources[0], gold)
+
+
+def _pictures(path: Path) -> Callable[[Mapping[str, Any]], str]:
+    """A disagreement's picture as a data: URL, found through the runs it was listed from."""
+    from wardround.report.pictures import picture_url
+    from wardround.report.reading import open_input, open_source
+
+    source = open_source(path)
+    runs = [
+        found.source
+        for r in source.inputs
+        if r.role.startswith("run:") and (found := open_input(source, r)).source is not None
+    ]
+
+    def url(row: Mapping[str, Any]) -> str:
+        found = (picture_url(run, row["benchmark"], row["picture"]) for run in runs if run)
+        return next((u for u in found if u), "")
+
+    return url
+
+
+def config_of(args: argparse.Namespace, source: Source) -> StudyConfig:
+    """The study's settings. `UsageError` for a model that is none."""
+    from wardround.models.names import open_model
+    from wardround.review.study import KINDS, Rule, StudyConfig
+
+    model = (
+        (source.model if args.model is None else args.model) if source.kind == "rationale" else ""
+    )
+    if args.model is not None and args.model:
+        open_model(args.model)  # a wrong name is told now, not when the first round fails
+    rate = args.gold_rate
+    if rate is None:
+        rate = 0.05 if args.gold else 0.0
+    return StudyConfig(
+        kind=source.kind, title=args.title or f"{KINDS[source.kind][0]} {args.study}",
+        form=source.form, raters=args.raters,
+        rule=Rule(
+            median_at_least=args.median, none_below=args.none_below, spread_at_most=args.spread
+        ),
+        strikes=args.strikes, on_fail=args.on_fail, gold_rate=rate,
+        gold_tolerance=args.gold_tolerance, lease_minutes=args.lease_minutes, model=model,
+        seed=args.seed, guide_zh=source.guide_zh, guide_en=source.guide_en, source=source.record,
+    )  # fmt: skip
+
+
+def members(conn: Any, names: list[str]) -> list[int]:
+    """Ids of accounts by login name; they must be active and have the role of a reviewer."""
+    from sqlalchemy import select
+
+    from wardround.store.people import user
+
+    rows = conn.execute(select(user.c.id, user.c.name, user.c.roles, user.c.active)).all()
+    there = {r.name: r for r in rows}
+    missing = [n for n in names if n.casefold() not in there]
+    if missing:
+        raise UsageError(
+            f"no account {', '.join(missing)}",
+            hint="open it with `wardround user add`, or check the name",
+        )
+    found = [there[n.casefold()] for n in dict.fromkeys(names)]
+    unfit = [r.name for r in found if not r.active or "reviewer" not in r.roles]
+    if unfit:
+        raise UsageError(
+            f"{', '.join(unfit)}: no active account of a reviewer",
+            hint="wardround user roles NAME --role reviewer",
+        )
+    return [r.id for r in found]

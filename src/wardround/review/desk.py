@@ -1,0 +1,316 @@
+"""A reviewer's desk: the next item, its draft, handing in, taking back. Blind: no author, no other reviewer.
+
+`next_tasks` leases one item (and one ahead, so that the page has it ready): first what the reviewer holds, then what
+is planned for them, then what they may take from others whose queue is longer. A lease that ran out returns to the
+pool. A review handed in twice is one review; a review for a round that closed meanwhile is refused and stays a draft.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    RowMapping,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from wardround.errors import RefusedError
+from wardround.records import Record
+from wardround.review import opening, rounds
+from wardround.review.drafts import place_of
+from wardround.review.planning import ANY, plan
+from wardround.review.study import Part, StudyConfig
+from wardround.review.tables import assignment, draft, item, member, version
+from wardround.store.base import now
+from wardround.store.database import Store
+from wardround.store.events import record
+
+SWEEP_S = 5.0
+"""Seconds between two looks for leases that ran out, in one process."""
+
+
+class Task(Record, frozen=True, kw_only=True):
+    """One item as a reviewer sees it. `task`: review, revise, or gold, which the page must not tell from review."""
+
+    assignment: int
+    item: int
+    task: str
+    round: int
+    specialty: str
+    version: int
+    body: tuple[Part, ...]
+    content: tuple[Part, ...]
+    comments: tuple[str, ...] = ()
+    draft: dict[str, Any] | None = None
+    draft_version: int = 0
+    lease_until: int
+
+
+_swept: dict[tuple[int, int], float] = {}
+
+# Statements of the way from one item to the next, made once: building them costs more than running them.
+_A = assignment.c
+_STUDY: BindParameter[int] = bindparam("study")
+_USER: BindParameter[int] = bindparam("user")
+_MEMBER = select(member).where(
+    member.c.study_id == _STUDY, member.c.user_id == _USER, member.c.active
+)
+_HELD = (
+    select(assignment)
+    .where(_A.user_id == _USER, _A.study_id == _STUDY, _A.state == "held")
+    .order_by(_A.claimed_at, _A.id)
+)
+_SHOWN = (
+    update(member)
+    .where(member.c.study_id == _STUDY, member.c.user_id == _USER)
+    .values(shown=member.c.shown + 1)
+    .returning(member.c.shown)
+)
+_FIRST = (
+    select(_A.id)
+    .where(_A.study_id == _STUDY, _A.planned_for == _USER, _A.state == "free")
+    .order_by(_A.shuffle)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+
+
+def _leasing(which: Any) -> Any:
+    return (
+        update(assignment)
+        .where(_A.id == which, _A.state == "free")
+        .values(
+            state="held",
+            user_id=_USER,
+            claimed_at=bindparam("at"),
+            lease_until=bindparam("until"),
+        )
+        .returning(*_A)
+    )
+
+
+_LEASE = _leasing(bindparam("slot"))
+_LEASE_FIRST = _leasing(_FIRST.scalar_subquery())
+_SHOWING = (
+    select(
+        item.c.body,
+        version.c.content,
+        version.c.id.label("version"),
+        draft.c.body.label("draft"),
+        draft.c.version.label("draft_version"),
+    )
+    .join(version, version.c.id == item.c.version_id)
+    .outerjoin(draft, and_(draft.c.user_id == _USER, draft.c.place == bindparam("place")))
+    .where(item.c.id == bindparam("item"))
+)
+_GOLD = (
+    select(item.c.id, item.c.specialty)
+    .where(
+        item.c.study_id == _STUDY,
+        item.c.is_gold,
+        ~exists().where(_A.item_id == item.c.id, _A.user_id == _USER),
+    )
+    .order_by(item.c.id)
+)
+_PROGRESS = select(
+    select(func.count())
+    .where(_A.user_id == _USER, _A.study_id == _STUDY, _A.state == "done", _A.task == "review")
+    .scalar_subquery(),
+    select(member.c.load)
+    .where(member.c.study_id == _STUDY, member.c.user_id == _USER)
+    .scalar_subquery(),
+)
+
+
+def next_tasks(store: Store, study_id: int, user_id: int, *, ahead: int = 1) -> list[Task]:
+    """What the reviewer holds now, filled up to 1 + `ahead` items, the oldest first. [] when nothing is left.
+
+    `RefusedError` for someone who isn't an active member; `ConflictError` for a closed study.
+    """
+    with store.write() as conn:
+        return tasks_in(conn, store, study_id, user_id, ahead=ahead)
+
+
+def tasks_in(
+    conn: Connection,
+    store: Store,
+    study_id: int,
+    user_id: int,
+    *,
+    ahead: int = 1,
+    study: RowMapping | None = None,
+) -> list[Task]:
+    """`next_tasks` within a transaction that is open already; `study`: its row, where the caller has it."""
+    study = study or opening.study_row(conn, study_id)
+    config = opening.read_config(study["config"])
+    who = member_row(conn, study_id, user_id)
+    if study["status"] != "open":
+        return []
+    due = time.monotonic()
+    if due - _swept.get((id(store), study_id), -SWEEP_S) >= SWEEP_S:
+        _swept[id(store), study_id] = due
+        return_expired(conn, study_id, config)
+    held = _held(conn, study_id, user_id)
+    while len(held) < 1 + ahead:
+        claimed = _claim(conn, config, who, len(held))
+        if claimed is None:
+            break
+        held.append(claimed)
+    return [task_of(conn, row, user_id) for row in held[: 1 + ahead]]
+
+
+def member_row(conn: Connection, study_id: int, user_id: int) -> RowMapping:
+    """The active membership. `RefusedError` without one."""
+    row = conn.execute(_MEMBER, {"study": study_id, "user": user_id}).mappings().first()
+    if row is None:
+        raise RefusedError(
+            "you are not a reviewer of this study", hint="ask the coordinator to add you"
+        )
+    return row
+
+
+def _held(conn: Connection, study_id: int, user_id: int) -> list[RowMapping]:
+    return list(conn.execute(_HELD, {"study": study_id, "user": user_id}).mappings())
+
+
+def return_expired(conn: Connection, study_id: int, config: StudyConfig) -> int:
+    """Give back what was leased and not handed in; returns how many. Drafts stay with their author."""
+    a = assignment.c
+    late = conn.execute(
+        select(a.id, a.item_id, a.user_id, a.task).where(
+            a.study_id == study_id, a.state == "held", a.lease_until < now()
+        )
+    ).all()
+    for row in late:
+        values: dict[str, Any] = {"state": "void" if row.task == "gold" else "free"}
+        if row.task == "revise":
+            values["planned_for"] = None  # anyone's now
+        conn.execute(
+            update(assignment)
+            .where(a.id == row.id, a.state == "held")
+            .values(**values, user_id=None, lease_until=None)
+        )
+        record(
+            conn, "lease.expired", "item", row.item_id, actor=None, study_id=study_id,
+            before={"user": row.user_id},
+        )  # fmt: skip
+    reviews = [row.item_id for row in late if row.task == "review"]
+    if reviews:
+        plan(conn, study_id, seed=config.seed, items=reviews)
+    return len(late)
+
+
+def _claim(
+    conn: Connection, config: StudyConfig, who: RowMapping, holding: int
+) -> RowMapping | None:
+    """Lease one more item for this member."""
+    study_id, user_id = who["study_id"], who["user_id"]
+    me = {"study": study_id, "user": user_id}
+    shown = conn.execute(_SHOWN, me).scalar_one()
+    at = now()
+    lease = me | {"at": at + holding, "until": at + config.lease_minutes * 60_000}
+    found = None
+    if random.Random(f"{config.seed}:{user_id}:{shown}").random() < config.gold_rate:
+        found = _gold(conn, study_id, user_id, shown)
+    if found is None:
+        own = conn.execute(_LEASE_FIRST, lease).mappings().first()
+        if own is not None:
+            return own
+        found = _pool(conn, who)
+    if found is None:
+        return None
+    return conn.execute(_LEASE, lease | {"slot": found["id"]}).mappings().first()
+
+
+def _pool(conn: Connection, who: RowMapping) -> RowMapping | None:
+    """A slot planned for someone else, or for nobody, that this member may take."""
+    a, mine = assignment.c, assignment.alias("mine")
+    user_id = who["user_id"]
+    taken = exists().where(
+        mine.c.item_id == a.item_id,
+        mine.c.round == a.round,
+        mine.c.task == "review",
+        mine.c.user_id == user_id,
+    )
+    wrote = exists().where(
+        item.c.id == a.item_id,
+        version.c.id == item.c.version_id,
+        version.c.author_kind == "reviewer",
+        version.c.author == str(user_id),
+    )
+    query = select(assignment).where(
+        a.study_id == who["study_id"],
+        a.state == "free",
+        or_(
+            and_(a.task == "review", ~taken, ~wrote),
+            and_(a.task == "revise", a.planned_for.is_(None)),
+        ),
+    )
+    if who["specialties"]:
+        query = query.where(a.specialty.in_([*who["specialties"], ANY]))
+    found = (
+        conn.execute(query.order_by(a.shuffle).limit(1).with_for_update(skip_locked=True))
+        .mappings()
+        .first()
+    )
+    if found is not None and found["task"] == "review":
+        loads = member.c.study_id == who["study_id"]
+        for whom, step in ((user_id, 1), (found["planned_for"], -1)):
+            conn.execute(
+                update(member)
+                .where(loads, member.c.user_id == whom)
+                .values(load=member.c.load + step)
+            )
+        conn.execute(update(assignment).where(a.id == found["id"]).values(planned_for=user_id))
+    return found
+
+
+def _gold(conn: Connection, study_id: int, user_id: int, shown: int) -> RowMapping | None:
+    """A gold item this reviewer hasn't met, as a slot of its own; None when they have met all."""
+    left = conn.execute(_GOLD, {"study": study_id, "user": user_id}).all()
+    if not left:
+        return None
+    chosen = random.Random(f"{user_id}:{shown}").choice(left)
+    row = opening.slot(
+        study_id, chosen.id, 1, chosen.specialty, 0.0, task="gold", planned_for=user_id
+    )
+    return conn.execute(insert(assignment).returning(*assignment.c), row).mappings().one()
+
+
+def task_of(conn: Connection, row: RowMapping, user_id: int) -> Task:
+    """A leased slot as its reviewer sees it, the draft with it."""
+    place = place_of(row["item_id"], row["round"])
+    wanted = {"item": row["item_id"], "user": user_id, "place": place}
+    what = conn.execute(_SHOWING, wanted).mappings().one()
+    comments: tuple[str, ...] = ()
+    if row["task"] == "revise":
+        comments = tuple(
+            r["comment"]
+            for r in rounds.active_reviews(conn, row["item_id"], row["round"])
+            if r["comment"]
+        )
+    return Task(
+        assignment=row["id"], item=row["item_id"], task=row["task"], round=row["round"],
+        specialty=row["specialty"], version=what["version"], comments=comments,
+        body=msgspec.convert(what["body"], tuple[Part, ...]),
+        content=msgspec.convert(what["content"], tuple[Part, ...]),
+        draft=what["draft"], draft_version=what["draft_version"] or 0, lease_until=row["lease_until"],
+    )  # fmt: skip
+
+
+def progress(conn: Connection, study_id: int, user_id: int) -> tuple[int, int]:
+    """(handed in, planned for this reviewer in all), gold left out: the bar at the top of the page."""
+    done, load = conn.execute(_PROGRESS, {"study": study_id, "user": user_id}).one()
+    return done, max(done, load or 0)

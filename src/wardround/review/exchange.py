@@ -1,0 +1,331 @@
+"""Items and ratings to and from Label Studio and Potato, by file.
+
+    Label Studio  config.xml, tasks.json (with annotations where ratings are sent along); its JSON export comes back
+    Potato        config.yaml, items.jsonl; a folder of annotators with annotated_instances.jsonl (1.x) or
+                  user_state.json (2.x) comes back; marked stretches aren't carried
+
+An item goes out as reviewers see it here: nothing that is hidden from them. The content is one text, each part under
+its name; `parts` says where each begins, so that a stretch marked there is found again in its part. Label Studio
+counts UTF-16 units, we count characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+from wardround.errors import InputError
+from wardround.records import Record
+from wardround.review.study import Field, Part, Span, StudyConfig
+
+COMMENT, FAULT = "comment", "fault"
+
+
+class Sent(Record, frozen=True, kw_only=True):
+    """An item on its way out."""
+
+    key: str
+    body: tuple[Part, ...]
+    content: tuple[Part, ...]
+
+
+class Rating(Record, frozen=True, kw_only=True):
+    """One rating as the other tool has it: who, of which item, the scores by field."""
+
+    key: str
+    rater: str
+    scores: dict[str, Any]
+    comment: str = ""
+    spans: tuple[Span, ...] = ()
+    seconds: float = 0.0
+
+
+def text_of(parts: Sequence[Part]) -> tuple[str, list[tuple[str, int]]]:
+    """The parts as one text, and where each part's own text begins in it."""
+    text, places = "", []
+    for part in parts:
+        name = part.zh or part.en
+        head = f"【{name}】\n" if name else ""
+        text += ("\n\n" if text else "") + head
+        places.append((part.id, len(text)))
+        text += part.text
+    return text, places
+
+
+# -- Label Studio -------------------------------------------------------------------------------------------
+
+
+def labeling_config(config: StudyConfig) -> str:
+    """The labeling interface: the item, one choice a field, marks and a comment."""
+    view = Xml.Element("View")
+    Xml.SubElement(view, "Header", value=config.title)
+    Xml.SubElement(view, "Text", name="body", value="$body")
+    marks = Xml.SubElement(view, "Labels", name=FAULT, toName="content")
+    Xml.SubElement(marks, "Label", value=FAULT)
+    Xml.SubElement(view, "Text", name="content", value="$content")
+    for field in config.form:
+        Xml.SubElement(view, "Header", value=f"{field.zh} {field.en}".strip())
+        control = Xml.SubElement(
+            view, "Choices", name=field.id, toName="content", showInline="true",
+            choice="multiple" if field.kind == "labels" else "single-radio",
+            required="true" if field.required else "false",
+        )  # fmt: skip
+        for level in field.levels:
+            hint = level.anchor_zh or level.zh
+            Xml.SubElement(control, "Choice", value=str(level.value), hint=hint)
+    Xml.SubElement(view, "TextArea", name=COMMENT, toName="content", rows="4")
+    Xml.indent(view)
+    return Xml.tostring(view, encoding="unicode") + "\n"
+
+
+def label_studio_tasks(
+    config: StudyConfig, items: Iterable[Sent], ratings: Iterable[Rating] = ()
+) -> Iterator[dict[str, Any]]:
+    """A task an item; `ratings` go along as annotations."""
+    of: dict[str, list[Rating]] = {}
+    for rating in ratings:
+        of.setdefault(rating.key, []).append(rating)
+    for item in items:
+        text, places = text_of(item.content)
+        data = {"id": item.key, "body": text_of(item.body)[0], "content": text, "parts": places}
+        found = [_annotation(config, r, text, dict(places)) for r in of.get(item.key, ())]
+        yield {"data": data} | ({"annotations": found} if found else {})
+
+
+def _annotation(
+    config: StudyConfig, rating: Rating, text: str, places: Mapping[str, int]
+) -> dict[str, Any]:
+    results: list[dict[str, Any]] = []
+
+    def result(name: str, kind: str, value: dict[str, Any]) -> None:
+        results.append(
+            {
+                "id": f"{rating.rater}-{len(results)}", "from_name": name, "to_name": "content",
+                "type": kind, "origin": "manual", "value": value,
+            }
+        )  # fmt: skip
+
+    for field in config.form:
+        given = rating.scores.get(field.id)
+        if given is not None and given != []:
+            values = given if isinstance(given, list) else [given]
+            result(field.id, "choices", {"choices": [str(v) for v in values]})
+    for span in rating.spans:
+        start, end = (places[span.part] + n for n in (span.start, span.end))
+        units = {"start": _units(text[:start]), "end": _units(text[:end])}
+        result(FAULT, "labels", {**units, "text": text[start:end], "labels": [FAULT]})
+        if span.note:
+            results[-1]["meta"] = {"text": [span.note]}
+    if rating.comment:
+        result(COMMENT, "textarea", {"text": [rating.comment]})
+    return {
+        "completed_by": {"email": rating.rater}, "result": results, "lead_time": rating.seconds,
+        "was_cancelled": False,
+    }  # fmt: skip
+
+
+def _units(text: str) -> int:
+    """How many UTF-16 units a text has."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _characters(text: str, units: int) -> int:
+    """How many characters the first `units` UTF-16 units are."""
+    return len(text.encode("utf-16-le", "surrogatepass")[: 2 * units].decode("utf-16-le", "ignore"))
+
+
+def read_label_studio(
+    rows: Iterable[Mapping[str, Any]], config: StudyConfig, path: str
+) -> Iterator[Rating]:
+    """The ratings of an export (JSON). Cancelled annotations are none. `InputError` names the task."""
+    for number, row in enumerate(rows, start=1):
+        data = row.get("data")
+        key = data.get("id") if isinstance(data, Mapping) else None
+        if not isinstance(data, Mapping) or not isinstance(key, str):
+            raise InputError(
+                "a task without data.id", path=path, row=number,
+                hint="export the project as JSON, from tasks that were written here",
+            )  # fmt: skip
+        for annotation in row.get("annotations") or ():
+            if annotation.get("was_cancelled"):
+                continue
+            try:
+                yield _studio_rating(key, data, annotation, config)
+            except (KeyError, TypeError, ValueError, IndexError) as e:
+                raise InputError(
+                    f"an annotation of {key} can't be read: {e}", path=path, row=number
+                ) from e
+
+
+def _studio_rating(
+    key: str, data: Mapping[str, Any], annotation: Mapping[str, Any], config: StudyConfig
+) -> Rating:
+    fields = {f.id: f for f in config.form}
+    scores: dict[str, Any] = {}
+    spans, comments = [], []
+    for one in annotation.get("result") or ():
+        name, value = one.get("from_name"), one["value"]
+        if name in fields:
+            given = value["choices"] if "choices" in value else [value["rating"]]
+            scores[name] = _value(fields[name], given)
+        elif name == COMMENT:
+            comments += value["text"] if isinstance(value["text"], list) else [value["text"]]
+        elif name == FAULT:
+            note = " ".join((one.get("meta") or {}).get("text", []))
+            spans.append(_span(data, value, note))
+    return Rating(
+        key=key, rater=_who(annotation.get("completed_by")), scores=scores,
+        comment="\n".join(comments), spans=tuple(spans),
+        seconds=float(annotation.get("lead_time") or 0.0),
+    )  # fmt: skip
+
+
+def _who(given: object) -> str:
+    if isinstance(given, Mapping):
+        given = given.get("email") or given.get("username") or given.get("id")
+    return "" if given is None else str(given)
+
+
+def _span(data: Mapping[str, Any], value: Mapping[str, Any], note: str) -> Span:
+    """A stretch of the whole text as one of the part it begins in; what reaches beyond the part is cut off."""
+    text = data["content"]
+    start, end = _characters(text, int(value["start"])), _characters(text, int(value["end"]))
+    places = [(str(part), int(at)) for part, at in data["parts"]]
+    part, at = next((p for p in reversed(places) if p[1] <= start), places[0])
+    after = [p[1] for p in places if p[1] > at]
+    return Span(part=part, start=max(start - at, 0), end=min([end, *after]) - at, note=note)
+
+
+def _value(field: Field, given: Sequence[object]) -> Any:
+    """The field's own values for what the other tool wrote."""
+    known = {str(level.value): level.value for level in field.levels}
+    known |= {name: level.value for level in field.levels for name in (level.zh, level.en) if name}
+    found = []
+    for one in given:
+        text = str(int(one)) if isinstance(one, float) and one.is_integer() else str(one)
+        if text not in known:
+            raise ValueError(f"{field.id} has no level {text!r}")
+        found.append(known[text])
+    if field.kind == "labels":
+        return found
+    if len(found) != 1:
+        raise ValueError(f"{field.id} has {len(found)} values")
+    return found[0]
+
+
+# -- Potato -------------------------------------------------------------------------------------------------
+
+
+def potato_items(items: Iterable[Sent]) -> Iterator[dict[str, str]]:
+    """A row an item. Potato shows `text` as HTML, so every character of ours is made inert."""
+    for item in items:
+        whole = f"{text_of(item.body)[0]}\n\n{text_of(item.content)[0]}"
+        yield {"id": item.key, "text": escape(whole).replace("\n", "<br>")}
+
+
+def potato_config(config: StudyConfig) -> dict[str, Any]:
+    """Its settings: one scheme a field and a comment."""
+    schemes = [_scheme(f) for f in config.form]
+    schemes.append(
+        {
+            "annotation_type": "text",
+            "name": COMMENT,
+            "description": "意见 comment",
+            "textarea": {"on": True},
+        }
+    )
+    return {
+        "annotation_task_name": config.title,
+        "task_dir": ".",
+        "site_dir": "default",
+        "output_annotation_dir": "annotation_output",
+        "output_annotation_format": "jsonl",
+        "data_files": ["items.jsonl"],
+        "item_properties": {"id_key": "id", "text_key": "text"},
+        "num_annotators_per_item": config.raters,
+        "assignment_strategy": "random",
+        "require_password": False,
+        "annotation_schemes": schemes,
+    }
+
+
+def _scheme(field: Field) -> dict[str, Any]:
+    values = [level.value for level in field.levels]
+    about = {"name": field.id, "description": f"{field.zh} {field.en}".strip()}
+    if field.required:
+        about["label_requirement"] = {"required": True}  # type: ignore[assignment]
+    if field.kind == "labels":
+        return about | {"annotation_type": "multiselect", "labels": [str(v) for v in values]}
+    if field.kind == "scale" and values == list(range(1, len(values) + 1)):
+        ends = {"min_label": str(values[0]), "max_label": str(values[-1])}
+        return about | {"annotation_type": "likert", "size": len(values), **ends}
+    return about | {"annotation_type": "radio", "labels": [str(v) for v in values]}
+
+
+def potato_rows(
+    config: StudyConfig, ratings: Iterable[Rating]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(annotator, row of annotated_instances.jsonl) for each rating."""
+    for rating in ratings:
+        labels: dict[str, dict[str, str]] = {}
+        for field in config.form:
+            given = rating.scores.get(field.id)
+            if given is not None and given != []:
+                values = given if isinstance(given, list) else [given]
+                labels[field.id] = {str(v): str(v) for v in values}
+        if rating.comment:
+            labels[COMMENT] = {"text_box": rating.comment}
+        yield rating.rater, {
+            "id": rating.key, "displayed_text": "", "label_annotations": labels,
+            "span_annotations": {}, "behavioral_data": {"time_string": f"{rating.seconds:g}"},
+        }  # fmt: skip
+
+
+def read_potato(
+    rows: Iterable[Mapping[str, Any]], rater: str, config: StudyConfig, path: str
+) -> Iterator[Rating]:
+    """The ratings of one annotator's annotated_instances.jsonl (1.x)."""
+    for number, row in enumerate(rows, start=1):
+        labels = row.get("label_annotations")
+        if not isinstance(row.get("id"), str | int) or not isinstance(labels, Mapping):
+            raise InputError("no row of annotated_instances.jsonl", path=path, row=number)
+        yield _potato_rating(str(row["id"]), rater, labels, config, path, number)
+
+
+def read_potato_state(state: Mapping[str, Any], config: StudyConfig, path: str) -> Iterator[Rating]:
+    """The ratings of one annotator's user_state.json (2.x)."""
+    found = state.get("instance_id_to_label_to_value")
+    if not isinstance(found, Mapping):
+        raise InputError("no user_state.json", path=path)
+    for number, (key, pairs) in enumerate(found.items(), start=1):
+        labels: dict[str, dict[str, Any]] = {}
+        for label, value in pairs:
+            labels.setdefault(str(label["schema"]), {})[str(label["name"])] = value
+        yield _potato_rating(str(key), str(state.get("user_id", "")), labels, config, path, number)
+
+
+def _potato_rating(
+    key: str, rater: str, labels: Mapping[str, Any], config: StudyConfig, path: str, number: int
+) -> Rating:
+    scores: dict[str, Any] = {}
+    try:
+        for field in config.form:
+            given = labels.get(field.id)
+            if given:
+                scores[field.id] = _value(field, [_chosen(field, n, v) for n, v in given.items()])
+    except (AttributeError, TypeError, ValueError) as e:
+        raise InputError(f"item {key}: {e}", path=path, row=number) from e
+    comment = "\n".join(str(v) for v in (labels.get(COMMENT) or {}).values() if v)
+    return Rating(key=key, rater=rater, scores=scores, comment=comment)
+
+
+def _chosen(field: Field, name: str, value: object) -> str:
+    """A label's value where it is a level, else its name ("scale_4" and "4" are both 4)."""
+    known = {str(level.value) for level in field.levels}
+    known |= {x for level in field.levels for x in (level.zh, level.en)}
+    for text in (str(value), name, name.rpartition("_")[2]):
+        if text in known:
+            return text
+    return name

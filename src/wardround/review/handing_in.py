@@ -1,0 +1,258 @@
+"""Handing in and taking back. All or nothing, and once: a review sent twice is one review; a review for a round that
+closed meanwhile is refused, and what was written stays a draft."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    RowMapping,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from wardround.errors import ConflictError, InputError, RefusedError
+from wardround.records import Record
+from wardround.review import desk, opening, rounds
+from wardround.review.drafts import place_of
+from wardround.review.study import Part, ReviewIn, StudyConfig, problems, revision_problems
+from wardround.review.tables import assignment, draft, review, version
+from wardround.store.base import now
+from wardround.store.database import Store
+from wardround.store.events import record
+
+
+class Submitted(Record, frozen=True, kw_only=True):
+    """`state`: the item's new state when its round closed with this review, else None."""
+
+    review: int
+    state: str | None
+
+
+# Statements of every hand-in, made once: building them costs more than running them.
+_A = assignment.c
+_USER: BindParameter[int] = bindparam("user")
+_SLOT = select(assignment).where(_A.id == bindparam("slot")).with_for_update()
+_CONTENT = select(version.c.content).where(version.c.id == bindparam("of"))
+_ADD = insert(review).returning(review.c.id)
+_DONE = (
+    update(assignment)
+    .where(_A.id == bindparam("slot"))
+    .values(
+        state="done", user_id=_USER, planned_for=_USER, done_at=bindparam("at"), lease_until=None
+    )
+)
+_FORGET = delete(draft).where(draft.c.user_id == _USER, draft.c.place == bindparam("place"))
+
+
+def submit(
+    store: Store, user_id: int, assignment_id: int, version_id: int, given: ReviewIn
+) -> Submitted:
+    """Hand in a review of the version that was shown. See `submit_in`."""
+    with store.write() as conn:
+        return submit_in(conn, user_id, assignment_id, version_id, given)
+
+
+def submit_in(
+    conn: Connection,
+    user_id: int,
+    assignment_id: int,
+    version_id: int,
+    given: ReviewIn,
+    *,
+    study: RowMapping | None = None,
+) -> Submitted:
+    """Write the review and what follows from it, all or nothing.
+
+    `ConflictError` when the round closed or another version is under review; `InputError` naming the fields that
+    are missing or out of range; `RefusedError` for somebody else's item.
+    """
+    slot = _slot(conn, user_id, assignment_id)
+    if study is None or study["id"] != slot["study_id"]:
+        study = opening.study_row(conn, slot["study_id"])
+    config = opening.read_config(study["config"])
+    if slot["state"] == "done":
+        return _again(conn, slot, given)
+    row = rounds.locked(conn, slot["item_id"])
+    gold = slot["task"] == "gold"
+    status = {"review": "open", "revise": "revising"}.get(slot["task"])
+    moved = not gold and (row["status"] != status or row["round"] != slot["round"])
+    if study["status"] != "open" or moved or row["version_id"] != version_id:
+        raise ConflictError(
+            "this round is closed", hint="your text is kept as a draft; go on with the next"
+        )
+    parts: tuple[Part, ...] = ()
+    if given.spans or given.revision:  # only they point into the text
+        content = conn.execute(_CONTENT, {"of": version_id}).scalar_one()
+        parts = msgspec.convert(content, tuple[Part, ...])
+    if slot["task"] == "revise":
+        _complete(revision_problems(given, parts))
+        return _hand_in_revision(conn, config, slot, row, user_id, given)
+    _complete(problems(config, given, parts))
+    review_id = _write(conn, slot, user_id, version_id, given, parts)
+    state = None if gold else rounds.close_if_done(conn, config, row, by=user_id)
+    return Submitted(review=review_id, state=state)
+
+
+def _complete(wrong: list[str]) -> None:
+    if wrong:
+        raise InputError(
+            f"not complete: {', '.join(wrong)}", path="review", hint="fill in what is marked"
+        )
+
+
+def _slot(conn: Connection, user_id: int, assignment_id: int) -> RowMapping:
+    """The slot, held by this user: an expired lease nobody took up is theirs again."""
+    slot = conn.execute(_SLOT, {"slot": assignment_id}).mappings().first()
+    if slot is None:
+        raise ConflictError("this item is gone", hint="go on with the next")
+    if slot["user_id"] == user_id:
+        return slot
+    if slot["state"] == "free" and slot["task"] != "gold":
+        desk.member_row(conn, slot["study_id"], user_id)
+        other = assignment.c
+        if not conn.execute(
+            select(other.id).where(
+                other.item_id == slot["item_id"], other.round == slot["round"],
+                other.task == slot["task"], other.user_id == user_id,
+            )
+        ).first():  # fmt: skip
+            return slot
+    raise RefusedError(
+        "your time for this item ran out and someone else has taken it",
+        hint="your text is kept as a draft; go on with the next",
+    )
+
+
+def _again(conn: Connection, slot: RowMapping, given: ReviewIn) -> Submitted:
+    """The same review sent twice (a lost reply, a double click) is one review."""
+    r = review.c
+    there = (
+        conn.execute(select(review).where(r.assignment_id == slot["id"], r.withdrawn_at.is_(None)))
+        .mappings()
+        .first()
+    )
+    same = there is not None and (there["scores"], there["comment"]) == (
+        msgspec.to_builtins(given.scores), given.comment,
+    )  # fmt: skip
+    if there is None or not same:
+        raise ConflictError(
+            "this item was handed in already, with other scores",
+            hint="undo it first to change them",
+        )
+    return Submitted(review=there["id"], state=None)
+
+
+def _write(
+    conn: Connection,
+    slot: RowMapping,
+    user_id: int,
+    version_id: int,
+    given: ReviewIn,
+    parts: tuple[Part, ...],
+) -> int:
+    texts = {p.id: p.text for p in parts}
+    spans = [msgspec.to_builtins(s) | {"text": texts[s.part][s.start : s.end]} for s in given.spans]
+    at = now()
+    changed_parts = {
+        k: v for k, v in (given.revision or {}).items() if v.strip() and v != texts.get(k)
+    }
+    values = {
+        "study_id": slot["study_id"], "item_id": slot["item_id"], "version_id": version_id,
+        "assignment_id": slot["id"], "round": slot["round"], "user_id": user_id,
+        "scores": given.scores, "comment": given.comment, "spans": spans, "revision": changed_parts or None,
+        "seconds": given.seconds, "gold": slot["task"] == "gold", "at": at,
+    }  # fmt: skip
+    review_id = int(conn.execute(_ADD, values).scalar_one())
+    conn.execute(_DONE, {"slot": slot["id"], "user": user_id, "at": at})
+    place = place_of(slot["item_id"], slot["round"])
+    conn.execute(_FORGET, {"user": user_id, "place": place})
+    record(
+        conn, "review.submitted", "item", slot["item_id"], actor=user_id, study_id=slot["study_id"], at=at,
+        after={"review": review_id, "round": slot["round"], "scores": given.scores, "comment": given.comment},
+    )  # fmt: skip
+    return review_id
+
+
+def _hand_in_revision(
+    conn: Connection,
+    config: StudyConfig,
+    slot: RowMapping,
+    row: RowMapping,
+    user_id: int,
+    given: ReviewIn,
+) -> Submitted:
+    if not given.revision or not any(v.strip() for v in given.revision.values()):
+        raise InputError("nothing was changed", path="revision", hint="edit at least one step")
+    conn.execute(
+        update(assignment)
+        .where(assignment.c.id == slot["id"])
+        .values(state="done", user_id=user_id, done_at=now(), lease_until=None)
+    )
+    conn.execute(
+        delete(draft).where(
+            draft.c.user_id == user_id, draft.c.place == place_of(slot["item_id"], slot["round"])
+        )
+    )
+    state = rounds.revised(conn, config, row, given.revision, author=user_id)
+    return Submitted(review=0, state=state)
+
+
+def undo(store: Store, study_id: int, user_id: int) -> desk.Task:
+    """Take back the reviewer's last review: it becomes a draft on the desk again, the old row stays on file.
+
+    `ConflictError` when there is none, or when the round it closed has been built upon.
+    """
+    with store.write() as conn:
+        r = review.c
+        last = (
+            conn.execute(
+                select(review)
+                .where(r.user_id == user_id, r.study_id == study_id, r.withdrawn_at.is_(None))
+                .order_by(r.id.desc())
+                .limit(1)
+            )
+            .mappings()
+            .first()
+        )
+        if last is None:
+            raise ConflictError("there is nothing to take back")
+        desk.member_row(conn, study_id, user_id)
+        row = rounds.locked(conn, last["item_id"])
+        closed = row["status"] != "open" or row["round"] != last["round"]
+        if closed and not last["gold"]:
+            rounds.reopen(conn, row, last["round"], by=user_id)
+        return _take_back(conn, last, user_id)
+
+
+def _take_back(conn: Connection, last: RowMapping, user_id: int) -> desk.Task:
+    at = now()
+    config = opening.config_of(conn, last["study_id"])
+    conn.execute(update(review).where(review.c.id == last["id"]).values(withdrawn_at=at))
+    conn.execute(
+        update(assignment)
+        .where(assignment.c.id == last["assignment_id"])
+        .values(
+            state="held", done_at=None, claimed_at=0, lease_until=at + config.lease_minutes * 60_000
+        )
+    )
+    body = {k: last[k] for k in ("scores", "comment", "spans", "revision")}
+    place = place_of(last["item_id"], last["round"])
+    conn.execute(delete(draft).where(draft.c.user_id == user_id, draft.c.place == place))
+    conn.execute(
+        insert(draft), {"user_id": user_id, "place": place, "body": body, "version": 1, "at": at}
+    )
+    record(
+        conn, "review.withdrawn", "item", last["item_id"], actor=user_id, study_id=last["study_id"], at=at,
+        before={"review": last["id"], "scores": last["scores"], "comment": last["comment"]},
+    )  # fmt: skip
+    slot = (
+        conn.execute(select(assignment).where(assignment.c.id == last["assignment_id"]))
+        .mappings()
+        .one()
+    )
+    return desk.task_of(conn, slot, user_id)

@@ -1,0 +1,393 @@
+"""What follows when a round closes: acceptance, another version and another round, or the panel.
+
+A round closes with its last review. Under a consensus rule a failed round is a strike; a revision handed in with the
+scores becomes the next version (the lowest scorer's, where there are several), else a revision is asked for or the
+model is given the reviewers' comments, as the study says; at the last strike the panel gets it. Without a rule the
+item is done. Everything that was written stays: versions, scores, comments, guidance, results.
+"""
+
+from __future__ import annotations
+
+import difflib
+import random
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
+
+from wardround.errors import ConflictError
+from wardround.review import opening
+from wardround.review.consensus import WRONG_ANSWER, Reason, Verdict, decide
+from wardround.review.planning import plan
+from wardround.review.study import Part, StudyConfig
+from wardround.review.tables import assignment, item, job, result, review, version
+from wardround.store.base import now
+from wardround.store.database import changed
+from wardround.store.events import record
+
+_R = review.c
+_COUNTING = (
+    select(review)
+    .where(
+        _R.item_id == bindparam("item"),
+        _R.round == bindparam("round"),
+        _R.withdrawn_at.is_(None),
+        ~_R.gold,
+    )
+    .order_by(_R.id)
+)
+_LOCKED = (
+    select(*(c for c in item.c if c.name != "body"))  # the longest column, which no round needs
+    .where(item.c.id == bindparam("item"))
+    .with_for_update()
+)
+
+
+def close_if_done(
+    conn: Connection, config: StudyConfig, row: RowMapping, *, by: int | None
+) -> str | None:
+    """Close the item's round if all its reviews are in; returns the item's new state, or None.
+
+    `row`: the item, locked in this transaction.
+    """
+    reviews = active_reviews(conn, row["id"], row["round"])
+    if len(reviews) < config.raters:
+        return None
+    if not config.consensus:
+        return _settle(conn, row, "done", "done", [], by=by)
+    fields = [f.id for f in config.form if f.kind == "scale"]
+    verdict = decide([r["scores"] for r in reviews], fields, config.rule, right=is_right(conn, row))
+    if verdict.accepted:
+        return _settle(conn, row, "accepted", "accepted", [], by=by)
+    return fail(conn, config, row, verdict, reviews, by=by)
+
+
+def active_reviews(conn: Connection, item_id: int, round_: int) -> Sequence[RowMapping]:
+    """The reviews of a round that count, in the order they came."""
+    return conn.execute(_COUNTING, {"item": item_id, "round": round_}).mappings().all()
+
+
+def is_right(conn: Connection, row: RowMapping) -> bool:
+    """Whether the version under review gives the key; True where the item has none."""
+    key = row["data"].get("answer")
+    if key is None:
+        return True
+    given = conn.execute(select(version.c.data).where(version.c.id == row["version_id"])).scalar()
+    return bool((given or {}).get("answer") == key)
+
+
+def _settle(
+    conn: Connection,
+    row: RowMapping,
+    state: str,
+    outcome: str,
+    reasons: list[Any],
+    *,
+    by: int | None,
+) -> str:
+    _result(conn, row, outcome, reasons, "")
+    _move(conn, row, {"status": state}, by=by, verb=f"item.{state}")
+    return state
+
+
+def fail(
+    conn: Connection,
+    config: StudyConfig,
+    row: RowMapping,
+    verdict: Verdict,
+    reviews: Sequence[RowMapping],
+    *,
+    by: int | None,
+) -> str:
+    """A strike, and what comes of it; returns the item's new state."""
+    strikes = row["strikes"] + 1
+    reasons = msgspec.to_builtins(verdict.reasons)
+    if strikes >= config.strikes:
+        _result(conn, row, "failed", reasons, "panel")
+        _move(conn, row, {"status": "panel", "strikes": strikes}, by=by, verb="item.to_panel")
+        return "panel"
+    offered = [r for r in reviews if r["revision"]]
+    if offered and config.on_fail != "regenerate":
+        chosen = min(offered, key=_mean_score)
+        _result(conn, row, "failed", reasons, "revision")
+        row = _move(conn, row, {"strikes": strikes}, by=by, verb="item.struck")
+        return revised(conn, config, row, chosen["revision"], author=chosen["user_id"])
+    if config.on_fail == "revise":
+        lowest = min(reviews, key=_mean_score) if reviews else None
+        return _ask_revision(conn, row, strikes, reasons, lowest, by=by)
+    _result(conn, row, "failed", reasons, "regeneration")
+    _move(conn, row, {"status": "drafting", "strikes": strikes}, by=by, verb="item.to_model")
+    guidance = guidance_of(config, verdict, reviews)
+    conn.execute(
+        insert(job),
+        opening.queued(row["study_id"], row["id"], row["round"] + 1, guidance, now()),
+    )
+    return "drafting"
+
+
+def unread(
+    conn: Connection, config: StudyConfig, row: RowMapping, *, guidance: str, detail: str
+) -> str:
+    """A strike because the model's replies can't be read; it is asked again with the same guidance.
+
+    The result belongs to the round that the draft was to open.
+    """
+    strikes = row["strikes"] + 1
+    last = strikes >= config.strikes
+    reasons = [{"code": "unreadable", "field": "", "text": detail}]
+    _result(conn, row, "failed", reasons, "panel" if last else "regeneration", ahead=1)
+    state = "panel" if last else "drafting"
+    verb = "item.to_panel" if last else "item.to_model"
+    _move(conn, row, {"status": state, "strikes": strikes}, by=None, verb=verb)
+    if not last:
+        conn.execute(
+            insert(job),
+            opening.queued(row["study_id"], row["id"], row["round"] + 1, guidance, now()),
+        )
+    return state
+
+
+def _mean_score(row: RowMapping) -> float:
+    given = [v for v in row["scores"].values() if isinstance(v, int | float)]
+    return fmean(given) if given else 0.0
+
+
+def _ask_revision(
+    conn: Connection,
+    row: RowMapping,
+    strikes: int,
+    reasons: list[Any],
+    lowest: RowMapping | None,
+    *,
+    by: int | None,
+) -> str:
+    """`lowest`: whose review is to lead to the revision; without one anybody may take it."""
+    _result(conn, row, "failed", reasons, "revision")
+    _move(conn, row, {"status": "revising", "strikes": strikes}, by=by, verb="item.to_revision")
+    conn.execute(
+        insert(assignment),
+        opening.slot(
+            row["study_id"], row["id"], row["round"], row["specialty"], 0.0,
+            task="revise", planned_for=lowest["user_id"] if lowest else None,
+        ),
+    )  # fmt: skip
+    return "revising"
+
+
+def guidance_of(config: StudyConfig, verdict: Verdict, reviews: Sequence[RowMapping]) -> str:
+    """The reviewers' guidance for the model: which dimensions failed, the comments, the marked stretches.
+
+    Reviewers are numbered, never named; the key is not told.
+    """
+    names = {f.id: f.zh for f in config.form}
+    lines = []
+    for reason in verdict.reasons:
+        if reason.code == "wrong_answer":
+            lines.append(WRONG_ANSWER)
+        elif reason.code in ("median", "low"):
+            lines.append(f"“{names.get(reason.field, reason.field)}”评分偏低（{reason.value:g}）。")
+        elif reason.code == "spread":
+            lines.append(f"对“{names.get(reason.field, reason.field)}”评审意见不一。")
+    for number, r in enumerate(reviews, 1):
+        if r["comment"].strip():
+            lines.append(f"评审{number}：{r['comment'].strip()}")
+        for span in r["spans"]:
+            if span.get("text"):
+                note = f"：{span['note']}" if span.get("note") else ""
+                lines.append(f"评审{number}标出“{span['text']}”{note}")
+    return "\n".join(dict.fromkeys(lines))
+
+
+def revised(
+    conn: Connection,
+    config: StudyConfig,
+    row: RowMapping,
+    revision: Mapping[str, str],
+    *,
+    author: int,
+    kind: str = "reviewer",
+) -> str:
+    """A person's revision becomes the next version and opens the next round; returns the item's state.
+
+    A revised part `answer` is the version's answer from then on.
+    """
+    old = conn.execute(select(version).where(version.c.id == row["version_id"])).mappings().one()
+    content = [
+        msgspec.to_builtins(p) | ({"text": revision[p["id"]]} if p["id"] in revision else {})
+        for p in old["content"]
+    ]
+    data = dict(old["data"])
+    if "answer" in data and revision.get("answer", "").strip():
+        data["answer"] = revision["answer"].strip()
+    return add_version(
+        conn, config, row, msgspec.convert(content, tuple[Part, ...]), data=data,
+        author_kind=kind, author=str(author), by=author,
+    )  # fmt: skip
+
+
+def add_version(
+    conn: Connection,
+    config: StudyConfig,
+    row: RowMapping,
+    content: tuple[Part, ...],
+    *,
+    data: Mapping[str, Any],
+    author_kind: str,
+    author: str,
+    guidance: str = "",
+    by: int | None,
+) -> str:
+    """Write the next version and open the round that reviews it; returns the item's state.
+
+    A version with a wrong answer isn't shown to anyone: it is a strike at once.
+    """
+    last = (
+        conn.execute(
+            select(version).where(version.c.item_id == row["id"]).order_by(version.c.number.desc())
+        )
+        .mappings()
+        .first()
+    )
+    number = 1 if last is None else last["number"] + 1
+    values = {
+        "item_id": row["id"], "number": number, "content": content, "data": dict(data), "guidance": guidance,
+        "author_kind": author_kind, "author": author, "created_at": now(),
+        "diff": "" if last is None else difference(last["content"], msgspec.to_builtins(content)),
+    }  # fmt: skip
+    version_id = conn.execute(insert(version).returning(version.c.id), values).scalar_one()
+    row = _move(
+        conn, row, {"status": "open", "round": row["round"] + 1, "version_id": version_id},
+        by=by, verb="version.added",
+    )  # fmt: skip
+    if not is_right(conn, row):
+        return fail(
+            conn,
+            config,
+            row,
+            Verdict(accepted=False, reasons=(Reason(code="wrong_answer"),)),
+            [],
+            by=by,
+        )
+    rng = random.Random(f"{config.seed}:{row['key']}:{row['round']}")
+    conn.execute(
+        insert(assignment),
+        [
+            opening.slot(row["study_id"], row["id"], row["round"], row["specialty"], rng.random())
+            for _ in range(config.raters)
+        ],
+    )
+    plan(conn, row["study_id"], seed=config.seed, items=[row["id"]])
+    return "open"
+
+
+def difference(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> str:
+    """A unified diff of two contents, one line per line of text, each part under its id."""
+
+    def lines(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+        return [f"[{p['id']}] {line}" for p in parts for line in p.get("text", "").splitlines()]
+
+    return "\n".join(difflib.unified_diff(lines(before), lines(after), lineterm="", n=1))
+
+
+def _result(
+    conn: Connection,
+    row: RowMapping,
+    outcome: str,
+    reasons: list[Any],
+    following: str,
+    *,
+    ahead: int = 0,
+) -> None:
+    conn.execute(
+        insert(result),
+        {
+            "study_id": row["study_id"], "item_id": row["id"], "round": row["round"] + ahead, "outcome": outcome,
+            "reasons": reasons, "next": following, "at": now(),
+        },
+    )  # fmt: skip
+
+
+_KEPT = ("status", "round", "strikes", "version_id")
+
+
+def _move(
+    conn: Connection, row: RowMapping, values: dict[str, Any], *, by: int | None, verb: str
+) -> RowMapping:
+    """Change an item and tell of it; returns the row as it stands now."""
+    changed(conn, item, row["id"], row["version"], values)
+    after = locked(conn, row["id"])
+    record(
+        conn, verb, "item", row["id"], actor=by, study_id=row["study_id"],
+        before={k: row[k] for k in _KEPT}, after={k: after[k] for k in _KEPT},
+    )  # fmt: skip
+    return after
+
+
+def locked(conn: Connection, item_id: int) -> RowMapping:
+    """An item's row, held against other writers until the transaction ends."""
+    row = conn.execute(_LOCKED, {"item": item_id}).mappings().first()
+    if row is None:
+        raise ConflictError(f"there is no item {item_id}")
+    return row
+
+
+def reopen(conn: Connection, row: RowMapping, round_: int, *, by: int) -> RowMapping:
+    """Take back the closing of the item's round `round_`; `ConflictError` once anybody built on it.
+
+    Possible while no version and no review came after it and the model hasn't been asked.
+    """
+    last = (
+        conn.execute(
+            select(result)
+            .where(result.c.item_id == row["id"], result.c.withdrawn_at.is_(None))
+            .order_by(result.c.id.desc())
+        )
+        .mappings()
+        .first()
+    )
+    if (
+        last is None
+        or not last["round"] == row["round"] == round_
+        or last["outcome"] not in ("accepted", "failed", "done")
+    ):
+        raise ConflictError(
+            "the next round has begun", hint="the panel or the coordinator can still change it"
+        )
+    if row["status"] == "drafting":
+        gone = conn.execute(
+            update(job)
+            .where(job.c.item_id == row["id"], job.c.state == "queued", job.c.tries == 0)
+            .values(state="cancelled", ended_at=now())
+        )
+        if gone.rowcount != 1:
+            raise ConflictError("the model has been asked already", hint="wait for the next round")
+    conn.execute(
+        update(assignment)
+        .where(
+            assignment.c.item_id == row["id"],
+            assignment.c.task == "revise",
+            assignment.c.state == "free",
+        )
+        .values(state="void")
+    )
+    conn.execute(update(result).where(result.c.id == last["id"]).values(withdrawn_at=now()))
+    struck = 1 if last["outcome"] == "failed" else 0
+    return _move(
+        conn,
+        row,
+        {"status": "open", "strikes": row["strikes"] - struck},
+        by=by,
+        verb="round.reopened",
+    )
+
+
+def count_by(conn: Connection, study_id: int) -> dict[str, int]:
+    """State → number of items, gold left out."""
+    rows = conn.execute(
+        select(item.c.status, func.count())
+        .where(item.c.study_id == study_id, ~item.c.is_gold)
+        .group_by(item.c.status)
+    )
+    return {str(row[0]): int(row[1]) for row in rows}

@@ -1,0 +1,127 @@
+"""A database's connections: one engine, views to read, transactions to write.
+
+The same SQLAlchemy Core statements run on SQLite (WAL) and PostgreSQL. `write` is a transaction that is whole or not
+at all, and on the disk when it returns. SQLite has one writer at a time: `BEGIN IMMEDIATE` and a queue within the
+process, where SQLite itself would have them poll.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import msgspec
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from wardround.store.trouble import trouble
+from wardround.store.turns import Log, Turn
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Store:
+    """An open database. Thread-safe; `close` when done."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+        self._mine = threading.local()
+        self._reading: Engine = engine
+        self._writing: Engine = engine
+        self._turn: Turn | nullcontext[None] = nullcontext()
+        if self.is_sqlite:
+            self._writing = engine.execution_options(wardround_write=True)
+            self._turn = Turn()
+            self._log = Log(engine.url.database or "")
+        else:
+            self._reading = engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A view of one moment: what others commit meanwhile isn't seen, and nothing can be changed."""
+        with self._in_words(), self._reading.connect() as conn:
+            yield conn
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: kept whole and on the disk at the end, or, on any error, not at all.
+
+        `StoreError` where the database can't; `ConflictError` where PostgreSQL had to choose between two.
+        """
+        with self.writer() as conn, conn.begin():
+            yield conn
+
+    @contextmanager
+    def writer(self) -> Iterator[Connection]:
+        """A connection for transactions that write. Other writers of this process wait, where there can be but one."""
+        if getattr(self._mine, "writing", False):
+            raise RuntimeError(
+                "a write within a write would wait for itself: hand the connection on"
+            )
+        self._mine.writing = True
+        try:
+            with self._in_words(), self._turn, self._writing.connect() as conn:
+                raw: Any = conn.connection.driver_connection
+                before = raw.total_changes if self.is_sqlite else 0
+                yield conn
+                changed_any = self.is_sqlite and raw.total_changes != before
+        finally:
+            self._mine.writing = False
+        if changed_any:
+            self._log.settle()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as e:
+            if said := trouble(e, self.engine.url):
+                raise said from e
+            raise
+
+
+def engine_of(url: URL | str, pool: int = 20) -> Engine:
+    """An engine for the URL, with what each database needs said on every connection."""
+    url = make_url(url)
+    common: dict[str, Any] = {
+        "json_serializer": lambda value: _encode(value).decode(),
+        "json_deserializer": msgspec.json.decode,
+        "hide_parameters": True,  # values are people's: not for logs
+        "pool_size": pool,
+    }
+    if url.get_backend_name() == "postgresql":
+        known = {"connect_timeout": "10", "application_name": "wardround"}
+        url = url.set(query={**known, **url.query})
+        return create_engine(url, max_overflow=pool, pool_pre_ping=True, **common)
+    engine = create_engine(url, max_overflow=2 * pool, **common)
+
+    @event.listens_for(engine, "connect")
+    def _opened(raw: Any, _: object) -> None:
+        raw.isolation_level = None  # we say BEGIN ourselves
+        cursor = raw.cursor()
+        # NORMAL, because `Log.settle` flushes for several writers at once. The wait comes first: others may hold
+        # the file while it is switched to WAL.
+        for pragma in (
+            "busy_timeout=15000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON",
+            "cache_size=-16384", "temp_store=MEMORY",
+        ):  # fmt: skip
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begun(conn: Connection) -> None:
+        write = bool(conn.get_execution_options().get("wardround_write"))
+        conn.exec_driver_sql(f"PRAGMA query_only={not write:d}")
+        conn.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine

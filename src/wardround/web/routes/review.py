@@ -1,0 +1,299 @@
+"""The reviewer's page: one item a screen, scored by keys, the draft kept while it is written.
+
+A whole page and an htmx swap are made by the same template, so the page works by mouse and plain forms as well. What
+a reviewer may see is for `wardround.review.desk` to say; nothing here reads an author or another reviewer's scores.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, RowMapping, select
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from wardround.errors import ConflictError, RefusedError
+from wardround.review import desk, drafts, handing_in, opening
+from wardround.review.study import KINDS, ReviewIn, Span, StudyConfig
+from wardround.review.tables import member, study
+from wardround.store.database import Store
+from wardround.taxonomy import specialties
+from wardround.web import guard, words
+from wardround.web.guard import Db, Who, access
+from wardround.web.pages import Card, Link, go, is_htmx, render
+from wardround.web.sessions import Person
+from wardround.web.words import pair, said, t
+
+router = guard.router()
+REVIEWERS = {"reviewer", "panel", "doctor"}
+LINKS = (Link(href="/review", zh="评审", en="Review", roles=frozenset(REVIEWERS)),)
+MAX_DRAFT = 400_000
+"""Bytes of a draft: room for the longest comment and revision."""
+
+for _english, _chinese in (
+    (r"not complete:", "还没有填完，请看标红的地方。"),
+    (r"this round is closed", "这一轮已经结束。您写的内容已存为草稿。"),
+    (r"ran out and someone else", "这一条超时后已由他人接手。您写的内容已存为草稿。"),
+    (r"already, with other scores", "这一条已经提交过。要改分请先撤回（z）。"),
+    (r"there is nothing to take back", "没有可以撤回的评审。"),
+    (r"the next round has begun", "下一轮已经开始，不能撤回了。"),
+    (r"the model has been asked already", "模型已在重写，不能撤回了。"),
+    (r"a newer draft was saved", "另一个标签页里有更新的草稿。"),
+    (r"you are not a reviewer of this study", "您不是这项评审的成员。需要的话请联系组织者。"),
+    (r"nothing was changed", "还没有改动，请至少修改一步。"),
+    (r"there is no study", "没有这项评审。"),
+):
+    words.translate(_english, _chinese)
+
+
+def cards(conn: Connection, person: Person) -> list[Card]:
+    """What waits for a reviewer on the first page: one card a study."""
+    found = []
+    for row in _mine(conn, person.id):
+        done, total = desk.progress(conn, row.id, person.id)
+        if row.status == "open" and total:
+            found.append(
+                Card(
+                    title=opening.read_config(row.config).title,
+                    text=t("已评 {} / {} 条", "{} of {} reviewed").format(done, total),
+                    href=f"/review/{row.slug}", action=t("继续评审", "Go on"),
+                    count=total - done, done=done, total=total,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _mine(conn: Connection, user_id: int) -> list[Any]:
+    return list(
+        conn.execute(
+            select(study.c.id, study.c.slug, study.c.config, study.c.status)
+            .join(member, member.c.study_id == study.c.id)
+            .where(member.c.user_id == user_id, member.c.active)
+            .order_by(study.c.status.desc(), study.c.id.desc())
+        )
+    )
+
+
+@router.get("/review")
+@access(REVIEWERS)
+def mine(request: Request, person: Who, db: Db) -> Response:
+    """The studies I review in."""
+    with db.read() as conn:
+        rows = [
+            {
+                "slug": row.slug, "title": config.title, "kind": pair(KINDS[config.kind]), "open": row.status == "open",
+                "progress": desk.progress(conn, row.id, person.id),
+            }
+            for row in _mine(conn, person.id)
+            for config in [opening.read_config(row.config)]
+        ]  # fmt: skip
+    return render(request, "review/mine.html", studies=rows)
+
+
+@router.get("/review/{slug}")
+@access(REVIEWERS)
+def page(request: Request, slug: str, person: Who, db: Db) -> Response:
+    """The next item."""
+    return _desk(request, db, slug, person)
+
+
+class _Seen(NamedTuple):
+    """What the page shows, read in one transaction."""
+
+    config: StudyConfig
+    open: bool
+    task: desk.Task | None
+    done: int
+    total: int
+
+
+def _look(conn: Connection, db: Store, row: RowMapping, user_id: int) -> _Seen:
+    tasks = desk.tasks_in(conn, db, row["id"], user_id, ahead=0, study=row)
+    done, total = desk.progress(conn, row["id"], user_id)
+    return _Seen(
+        opening.read_config(row["config"]),
+        row["status"] == "open",
+        tasks[0] if tasks else None,
+        done,
+        total,
+    )
+
+
+def _desk(
+    request: Request, db: Store, slug: str, person: Person, *, notice: str = "", back: bool = False
+) -> Response:
+    with db.write() as conn:
+        seen = _look(conn, db, opening.study_row(conn, slug), person.id)
+    return _show(request, slug, seen, notice=notice, back=back)
+
+
+def _show(
+    request: Request, slug: str, seen: _Seen, *, notice: str = "", back: bool = False
+) -> Response:
+    task = seen.task
+    kept = _draft(task.draft if task else None)
+    template = "review/_desk.html" if is_htmx(request) else "review/desk.html"
+    return render(
+        request, template, slug=slug, config=seen.config, task=task, done=seen.done, total=seen.total,
+        notice=notice, back=back, draft=kept, spans_json=msgspec.json.encode(kept.spans).decode(),
+        closed=not seen.open, specialty=_specialty(task.specialty) if task else "",
+    )  # fmt: skip
+
+
+class DraftBody(msgspec.Struct):
+    """A draft as the page is filled from it."""
+
+    scores: dict[str, Any] = {}
+    comment: str = ""
+    spans: list[dict[str, Any]] = []
+    revision: dict[str, str] | None = None
+
+
+def _draft(stored: dict[str, Any] | None) -> DraftBody:
+    """What was saved; an empty one for a draft that makes no sense (it came from the reviewer's own browser)."""
+    try:
+        return msgspec.convert(stored or {}, DraftBody)
+    except msgspec.ValidationError:
+        return DraftBody()
+
+
+def _specialty(name: str) -> str:
+    found = specialties().get(name)
+    return t(found.zh, found.en) if found else t("未分科", "no specialty")
+
+
+@router.post("/review/{slug}/submit")
+@access(REVIEWERS)
+async def submit(request: Request, slug: str, person: Who, db: Db) -> Response:
+    """Hand in, and the next item in the same answer."""
+    form = await request.form(max_fields=200, max_part_size=4 * MAX_DRAFT)
+    from starlette.concurrency import run_in_threadpool
+
+    return await run_in_threadpool(_submit, request, slug, person, db, form)
+
+
+def _submit(request: Request, slug: str, person: Person, db: Store, form: FormData) -> Response:
+    place = _number(form, "assignment"), _number(form, "version")
+    given = None
+    try:
+        # One transaction: the review, what follows from it, and the next item.
+        with db.write() as conn:
+            row = opening.study_row(conn, slug)
+            given = read_form(form, opening.read_config(row["config"]))
+            handing_in.submit_in(conn, person.id, *place, given, study=row)
+            seen = _look(conn, db, row, person.id)
+    except (ConflictError, RefusedError) as e:
+        # What was written must not go with the page: it becomes the draft, whatever stood there.
+        if given is None:
+            raise
+        _keep(db, person.id, form, given)
+        return _desk(request, db, slug, person, notice=words.message(e))
+    if not is_htmx(request):
+        return go(request, f"/review/{slug}")
+    return _show(request, slug, seen)
+
+
+def _keep(db: Store, user_id: int, form: FormData, given: ReviewIn) -> None:
+    place = drafts.place_of(_number(form, "item"), _number(form, "round"))
+    with db.read() as conn:
+        _, version = drafts.read_draft(conn, user_id, place)
+    drafts.save_draft(db, user_id, place, msgspec.to_builtins(given), version=version)
+
+
+def read_form(form: FormData, config: StudyConfig) -> ReviewIn:
+    """A review from the fields of the page: `score.<field>`, `comment`, `spans` (JSON), `revise.<part>`."""
+    scores: dict[str, Any] = {}
+    for field in config.form:
+        values = [str(v) for v in form.getlist(f"score.{field.id}")]
+        known = {str(level.value): level.value for level in field.levels}
+        chosen = [known.get(v, v) for v in values if v != ""]
+        if chosen:
+            scores[field.id] = chosen if field.kind == "labels" else chosen[0]
+    revision = {
+        str(k).removeprefix("revise."): _lines(str(v))
+        for k, v in form.multi_items()
+        if k.startswith("revise.")
+    }
+    try:
+        spans = msgspec.json.decode(str(form.get("spans") or "[]"), type=tuple[Span, ...])
+        seconds = float(str(form.get("seconds") or 0))
+    except (msgspec.DecodeError, ValueError):
+        raise said(
+            ConflictError, "页面内容有误，请刷新后重试。", "The page sent something odd. Reload it."
+        ) from None
+    return ReviewIn(
+        scores=scores, comment=_lines(str(form.get("comment") or "")), spans=spans,
+        revision=revision or None, seconds=min(max(seconds, 0.0), 86_400.0),
+    )  # fmt: skip
+
+
+def _lines(text: str) -> str:
+    """Forms send lines ended by CR LF; what is kept has LF, so that offsets and diffs agree."""
+    return text.replace("\r\n", "\n")
+
+
+def _number(form: FormData, name: str) -> int:
+    text = str(form.get(name) or "")
+    if not text.isdigit() or len(text) > 15:
+        raise said(
+            ConflictError, "页面内容有误，请刷新后重试。", "The page sent something odd. Reload it."
+        )
+    return int(text)
+
+
+@router.post("/review/{slug}/undo")
+@access(REVIEWERS)
+def undo(request: Request, slug: str, person: Who, db: Db) -> Response:
+    """Take back my last review: it is on the desk again, as a draft."""
+    with db.read() as conn:
+        study_id = opening.study_row(conn, slug)["id"]
+    handing_in.undo(db, study_id, person.id)
+    if not is_htmx(request):
+        return go(request, f"/review/{slug}")
+    return _desk(request, db, slug, person, back=True)
+
+
+class DraftIn(msgspec.Struct, forbid_unknown_fields=True):
+    """An unfinished review, as the page sends it. `replace`: over whatever another tab saved."""
+
+    item: int
+    round: int
+    version: int
+    body: dict[str, Any]
+    replace: bool = False
+
+
+@router.put("/review/{slug}/draft")
+@access(REVIEWERS)
+async def draft(request: Request, slug: str, person: Who, db: Db) -> Response:
+    """Keep what is on the page. 409 with the newer draft's version where another tab was here since."""
+    from starlette.concurrency import run_in_threadpool
+
+    raw = await request.body()
+    return await run_in_threadpool(_save, raw, slug, person, db)
+
+
+def _save(raw: bytes, slug: str, person: Person, db: Store) -> Response:
+    if len(raw) > MAX_DRAFT:
+        return JSONResponse(
+            {"error": t("草稿太长，没有保存。", "The draft is too long to keep.")}, status_code=413
+        )
+    try:
+        given = msgspec.json.decode(raw, type=DraftIn)
+    except msgspec.DecodeError:
+        return JSONResponse(
+            {"error": t("草稿没有保存。", "The draft was not kept.")}, status_code=422
+        )
+    place = drafts.place_of(given.item, given.round)
+    with db.read() as conn:
+        desk.member_row(conn, opening.study_row(conn, slug)["id"], person.id)
+        _, there = drafts.read_draft(conn, person.id, place)
+    try:
+        version = drafts.save_draft(
+            db, person.id, place, given.body, version=there if given.replace else given.version
+        )
+    except ConflictError as e:
+        return JSONResponse({"error": words.message(e), "version": there}, status_code=409)
+    return JSONResponse({"version": version})

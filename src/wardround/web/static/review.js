@@ -1,0 +1,197 @@
+// The reviewer's page: number keys score the field that is marked, the draft is kept while it is written, words are
+// marked where they stand. The form itself works without this file.
+"use strict";
+(() => {
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const word = (name) => $(`[data-word="${name}"]`, $("#words").content).textContent;
+  const form = () => $("#desk form.task");
+  let now = 0; // the field that takes the next number key
+  let started = performance.now(), hiddenFor = 0, hiddenAt = 0;
+  let timer = 0, saving = Promise.resolve(), base = 0, sentBody = "";
+
+  // Fields
+  const fields = () => $$(".judged", form() ?? document.createElement("i"));
+  const answered = (f) => $$("input:checked", f).length > 0;
+  function point(index) {
+    const all = fields();
+    now = Math.max(0, Math.min(index, all.length - 1));
+    all.forEach((f, i) => f.classList.toggle("now", i === now));
+    all[now]?.scrollIntoView({ block: "nearest" });
+  }
+  function explain(f) { $(".anchor", f).textContent = $("input:checked", f)?.dataset.anchor ?? ""; }
+  function score(number) {
+    const f = fields()[now];
+    const box = f && $$("input", f)[number - 1];
+    if (!box) return;
+    box.checked = box.type === "checkbox" ? !box.checked : true;
+    changed(f);
+    if (box.type !== "checkbox") {
+      const all = fields();
+      const next = all.findIndex((g, i) => i > now && !answered(g));
+      point(next >= 0 ? next : Math.min(now + 1, all.length - 1));
+    }
+  }
+  function changed(f) { explain(f); f.classList.remove("wanted"); $(".missing").textContent = ""; later(); }
+  function missing() {
+    const left = fields().filter((f) => !answered(f) && !f.hasAttribute("data-optional"));
+    fields().forEach((f) => f.classList.toggle("wanted", left.includes(f)));
+    $(".missing").textContent = left.length ? word("missing") + left.map((f) => $("legend", f).firstChild.textContent.trim()).join("、") : "";
+    if (left.length) point(fields().indexOf(left[0]));
+    return left.length > 0;
+  }
+  document.addEventListener("keydown", (event) => {
+    if (!form() || event.isComposing || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
+    const t = event.target;
+    if (t.matches?.("textarea, select, input:not([type=radio], [type=checkbox])")) return;
+    if (/^[1-9]$/.test(event.key)) { event.preventDefault(); score(Number(event.key)); }
+    else if (event.key === "ArrowDown" || event.key === "j") { event.preventDefault(); point(now + 1); }
+    else if (event.key === "ArrowUp" || event.key === "k") { event.preventDefault(); point(now - 1); }
+    else if (event.key === "Enter" && t.matches("input")) { event.preventDefault(); $(".send").click(); }
+  });
+  document.addEventListener("change", (event) => {
+    const f = event.target.closest?.(".judged");
+    if (f) { point(fields().indexOf(f)); changed(f); }
+  });
+  document.addEventListener("focusin", (event) => {
+    const f = event.target.closest?.(".judged");
+    if (f) point(fields().indexOf(f));
+  });
+
+  // Marks: offsets count characters (code points), as the server does.
+  const spans = () => JSON.parse($("[name=spans]", form()).value || "[]");
+  function setSpans(list) { $("[name=spans]", form()).value = JSON.stringify(list); drawMarks(); later(); }
+  const points = (text) => Array.from(text).length;
+  function drawMarks() {
+    const list = spans();
+    for (const p of $$("[data-part]", form())) {
+      const text = Array.from(p.textContent);
+      const mine = list.filter((s) => s.part === p.dataset.part).sort((a, b) => a.start - b.start);
+      p.replaceChildren();
+      let at = 0;
+      for (const s of mine) {
+        if (s.start < at) continue;
+        p.append(text.slice(at, s.start).join(""));
+        const mark = document.createElement("mark");
+        mark.textContent = text.slice(s.start, s.end).join("");
+        p.append(mark);
+        at = s.end;
+      }
+      p.append(text.slice(at).join(""));
+    }
+    const shown = $(".marks", form());
+    if (!shown) return;
+    shown.replaceChildren(...list.map((s, i) => {
+      const li = document.createElement("li"), q = document.createElement("q"), note = document.createElement("input"), off = document.createElement("button");
+      const part = $(`[data-part="${CSS.escape(s.part)}"]`, form());
+      q.textContent = Array.from(part?.textContent ?? "").slice(s.start, s.end).join("");
+      note.value = s.note ?? ""; note.maxLength = 2000; note.setAttribute("aria-label", q.textContent);
+      note.addEventListener("input", () => { const l = spans(); l[i].note = note.value; $("[name=spans]", form()).value = JSON.stringify(l); later(); });
+      off.type = "button"; off.className = "small"; off.textContent = "×"; off.title = word("remove"); off.setAttribute("aria-label", word("remove"));
+      off.addEventListener("click", () => setSpans(spans().filter((_, j) => j !== i)));
+      li.append(q, note, off);
+      return li;
+    }));
+  }
+  function mark() {
+    const selection = getSelection();
+    const range = selection.rangeCount && !selection.isCollapsed ? selection.getRangeAt(0) : null;
+    const part = range?.startContainer.parentElement?.closest("[data-part]");
+    if (!part || !part.contains(range.endContainer)) { $(".state").textContent = word("select"); return; }
+    const before = document.createRange();
+    before.selectNodeContents(part); before.setEnd(range.startContainer, range.startOffset);
+    const start = points(before.toString()), end = start + points(range.toString());
+    const list = spans().filter((s) => s.part !== part.dataset.part || s.end <= start || s.start >= end);
+    setSpans([...list, { part: part.dataset.part, start, end, note: "" }]);
+    selection.removeAllRanges();
+    $(".marks li:last-child input")?.focus();
+  }
+  document.addEventListener("click", (event) => { if (event.target.closest(".mark") && form()) mark(); });
+  document.addEventListener("toggle", (event) => {
+    if (event.target.matches?.("details.edit") && event.target.open) $("textarea", event.target)?.focus();
+  }, true);
+
+  // The draft
+  function body() {
+    const f = form(), scores = {}, revision = {};
+    for (const field of fields()) {
+      const numbers = (v) => (/^-?\d+$/.test(v) ? Number(v) : v);
+      const values = $$("input:checked", field).map((b) => numbers(b.value));
+      if (values.length) scores[field.dataset.field] = $("input", field).type === "checkbox" ? values : values[0];
+    }
+    for (const t of $$("[name^='revise.']", f)) if (t.value !== t.dataset.was) revision[t.name.slice(7)] = t.value;
+    return { scores, comment: $("[name=comment]", f)?.value ?? "", spans: spans(), revision: Object.keys(revision).length ? revision : null };
+  }
+  function later() { clearTimeout(timer); timer = setTimeout(save, 700); }
+  function save(replace = false) {
+    clearTimeout(timer); timer = 0;
+    const f = form();
+    if (!f || f.dataset.leaving) return saving;
+    const text = JSON.stringify(body());
+    if (text === sentBody && !replace) return saving;
+    const place = { item: Number($("[name=item]", f).value), round: Number($("[name=round]", f).value) };
+    saving = saving.then(async () => {
+      if (form() !== f || f.dataset.leaving) return;
+      try {
+        const reply = await fetch(`/review/${f.dataset.slug}/draft`, {
+          method: "PUT", keepalive: text.length < 20000, headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": window.wardround.token() },
+          body: JSON.stringify({ ...place, version: base, body: JSON.parse(text), replace }),
+        });
+        const said = await reply.json();
+        if (form() !== f) return;
+        if (reply.ok) { base = said.version; sentBody = text; $(".state").textContent = word("saved"); }
+        else if (reply.status === 409) newer();
+        else $(".state").textContent = said.error ?? word("unsaved");
+      } catch { if (form() === f) { $(".state").textContent = word("unsaved"); timer = setTimeout(save, 4000); } }
+    });
+    return saving;
+  }
+  function newer() {
+    const load = document.createElement("button"), over = document.createElement("button");
+    load.type = over.type = "button"; load.className = over.className = "small";
+    load.textContent = word("load"); over.textContent = word("replace");
+    load.addEventListener("click", () => location.reload());
+    over.addEventListener("click", () => save(true));
+    $(".state").replaceChildren(word("newer"), " ", load, " ", over);
+  }
+  document.addEventListener("input", (event) => { if (form()?.contains(event.target)) later(); });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { hiddenAt = performance.now(); if (timer) save(); }
+    else if (hiddenAt) { hiddenFor += performance.now() - hiddenAt; hiddenAt = 0; }
+  });
+  addEventListener("pagehide", () => { if (timer) save(); });
+  addEventListener("beforeunload", (event) => { if (timer && form() && !form().dataset.leaving) { save(); event.preventDefault(); } });
+
+  // Handing in
+  document.addEventListener("submit", (event) => {
+    const f = form();
+    if (event.target !== f || event.submitter?.formNoValidate) return;
+    if (f.dataset.task !== "revise" && missing()) { event.preventDefault(); event.stopImmediatePropagation(); return; }
+    $("[name=seconds]", f).value = ((performance.now() - started - hiddenFor) / 1000).toFixed(1);
+    for (const t of $$("[name^='revise.']", f)) t.disabled = t.value === t.dataset.was;
+    clearTimeout(timer); timer = 0;
+    f.dataset.leaving = "1";
+  }, true);
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const f = form();
+    if (event.detail.successful || !f) return;
+    delete f.dataset.leaving; // it stays here: whatever was written is still on the page
+    for (const t of $$("[name^='revise.']", f)) t.disabled = false;
+    later();
+  });
+  function begin() {
+    started = performance.now(); hiddenFor = 0; hiddenAt = document.hidden ? started : 0;
+    clearTimeout(timer); timer = 0;
+    const f = form();
+    if (!f) return;
+    base = Number(f.dataset.draftVersion);
+    fields().forEach(explain);
+    drawMarks();
+    sentBody = f.dataset.restored ? "" : JSON.stringify(body());
+    if (f.dataset.restored) later(); // what came back after a login is no draft yet
+    const first = fields().findIndex((g) => !answered(g));
+    point(first < 0 ? 0 : first);
+  }
+  document.addEventListener("htmx:afterSwap", (event) => { if ($("#desk")) { scrollTo(0, 0); begin(); } });
+  begin();
+})();

@@ -1,0 +1,252 @@
+"""A reviewer's desk: leases, drafts, handing in, taking back, two at once."""
+
+import threading
+
+import pytest
+from sqlalchemy import select, update
+
+from tests.review.rooms import give, new_item, opened, people, scores
+from wardround.errors import ConflictError, InputError, RefusedError
+from wardround.review import desk, drafts, handing_in, opening
+from wardround.review.study import MAX_COMMENT, ReviewIn, Span
+from wardround.review.tables import assignment, item, review
+from wardround.store.database import Store
+from wardround.store.people import event
+
+
+def test_the_item_shows_nothing_of_its_author_or_of_others(store: Store) -> None:
+    who = people(store, 3)
+    study = opened(store, who, [new_item("k")])
+    give(store, study, who[0], 2, comment="不同意")
+    task = desk.next_tasks(store, study, who[1])[0]
+    import msgspec
+
+    shown = msgspec.json.encode(task).decode()
+    assert "model:x" not in shown
+    assert "不同意" not in shown
+    assert '"answer":"A"' not in shown
+
+
+def test_one_ahead_and_never_the_same_twice(store: Store) -> None:
+    who = people(store, 3)
+    study = opened(store, who, [new_item(f"k{i}") for i in range(4)])
+    seen = []
+    for _ in range(4):
+        tasks = desk.next_tasks(store, study, who[0])
+        seen.append(tasks[0].item)
+        again = desk.next_tasks(store, study, who[0])
+        assert [t.assignment for t in again] == [t.assignment for t in tasks]
+        handing_in.submit(
+            store, who[0], tasks[0].assignment, tasks[0].version, ReviewIn(scores=scores(4))
+        )
+    assert len(set(seen)) == 4
+    assert desk.next_tasks(store, study, who[0]) == []
+    with store.read() as conn:
+        assert desk.progress(conn, study, who[0]) == (4, 4)
+
+
+def test_every_reviewer_has_an_order_of_their_own(store: Store) -> None:
+    who = people(store, 3)
+    study = opened(store, who, [new_item(f"k{i}") for i in range(12)])
+    orders = []
+    for w in who:
+        order = []
+        while tasks := desk.next_tasks(store, study, w, ahead=0):
+            order.append(tasks[0].item)
+            handing_in.submit(
+                store, w, tasks[0].assignment, tasks[0].version, ReviewIn(scores=scores(4))
+            )
+        orders.append(tuple(order))
+    assert len(set(orders)) == 3
+    assert len({frozenset(o) for o in orders}) == 1
+
+
+def test_an_incomplete_review_names_what_is_missing(store: Store) -> None:
+    who = people(store, 3)
+    study = opened(store, who, [new_item("k")])
+    task = desk.next_tasks(store, study, who[0])[0]
+
+    def hand_in(**given: object) -> None:
+        handing_in.submit(store, who[0], task.assignment, task.version, ReviewIn(**given))  # type: ignore[arg-type]
+
+    with pytest.raises(InputError, match="structure"):
+        hand_in(scores={"correctness": 4})
+    with pytest.raises(InputError, match="correctness"):
+        hand_in(scores=scores(4, correctness=6))
+    with pytest.raises(InputError, match="span:s1"):
+        hand_in(scores=scores(4), spans=(Span(part="s1", start=0, end=99),))
+    with pytest.raises(InputError, match="comment"):
+        hand_in(scores=scores(4), comment="长" * (MAX_COMMENT + 1))
+    with pytest.raises(InputError, match="revision:zz"):
+        hand_in(scores=scores(4), revision={"zz": "x"})
+    with store.read() as conn:
+        assert conn.execute(select(review)).first() is None
+
+
+def test_a_comment_of_fifty_thousand_characters_is_kept_whole(store: Store) -> None:
+    who = people(store, 3)
+    study = opened(store, who, [new_item("k")])
+    long = "<script>alert('查房')</script>\n" * (MAX_COMMENT // 31)
+    give(store, study, who[0], 4, comment=long)
+    with store.read() as conn:
+        assert conn.execute(select(review.c.comment)).scalar_one() == long
+
+
+def test_handing_in_twice_is_one_review(store: Store) -> None:
+    who = people(store, 3)
+    study = opened(store, who, [new_item("k")])
+    task = desk.next_tasks(store, study, who[0])[0]
+    one = ReviewIn(scores=scores(4), comment="好")
+    first = handing_in.submit(store, who[0], task.assignment, task.version, one)
+    assert (
+        handing_in.submit(store, who[0], task.assignment, task.version, one).review == first.review
+    )
+    with pytest.raises(ConflictError, match="already"):
+        handing_in.submit(store, who[0], task.assignment, task.version, ReviewIn(scores=scores(3)))
+
+
+def test_someone_elses_item_is_refused(store: Store) -> None:
+    who = people(store, 4)
+    study = opened(store, who[:3], [new_item("k")])
+    task = desk.next_tasks(store, study, who[0])[0]
+    for other in (who[1], who[3]):
+        with pytest.raises(RefusedError):
+            handing_in.submit(
+                store, other, task.assignment, task.version, ReviewIn(scores=scores(4))
+            )
+    with pytest.raises(RefusedError):
+        desk.next_tasks(store, study, who[3])
+
+
+def expire(store: Store, task: desk.Task) -> None:
+    with store.write() as conn:
+        conn.execute(
+            update(assignment).where(assignment.c.id == task.assignment).values(lease_until=1)
+        )
+
+
+def test_an_abandoned_item_returns_and_its_draft_survives(store: Store) -> None:
+    who = people(store, 4)
+    study = opened(store, who[:3], [new_item("k")])
+    task = desk.next_tasks(store, study, who[0])[0]
+    place = drafts.place_of(task.item, task.round)
+    drafts.save_draft(store, who[0], place, {"comment": "写到一半"}, version=0)
+    expire(store, task)
+    with store.write() as conn:
+        opening.join(conn, study, [who[3]], by=None)
+        assert desk.return_expired(conn, study, opening.config_of(conn, study)) == 1
+    for w in who[1:]:
+        give(store, study, w, 4)
+    with pytest.raises((ConflictError, RefusedError)):
+        handing_in.submit(store, who[0], task.assignment, task.version, ReviewIn(scores=scores(4)))
+    with store.read() as conn:
+        assert drafts.read_draft(conn, who[0], place)[0] == {"comment": "写到一半"}
+        assert conn.execute(
+            select(event.c.verb).where(event.c.verb == "lease.expired")
+        ).scalar_one()
+
+
+def test_an_expired_lease_nobody_took_is_still_the_reviewers(store: Store) -> None:
+    who = people(store, 3)
+    study = opened(store, who, [new_item("k")])
+    task = desk.next_tasks(store, study, who[0])[0]
+    expire(store, task)
+    with store.write() as conn:
+        desk.return_expired(conn, study, opening.config_of(conn, study))
+    done = handing_in.submit(
+        store, who[0], task.assignment, task.version, ReviewIn(scores=scores(4))
+    )
+    with store.read() as conn:
+        assert (
+            conn.execute(select(review.c.user_id).where(review.c.id == done.review)).scalar_one()
+            == who[0]
+        )
+
+
+def test_two_tabs_lose_nothing(store: Store) -> None:
+    (who,) = people(store, 1)
+    assert drafts.save_draft(store, who, "review:1:1", {"comment": "a"}, version=0) == 1
+    assert drafts.save_draft(store, who, "review:1:1", {"comment": "ab"}, version=1) == 2
+    with pytest.raises(ConflictError):
+        drafts.save_draft(store, who, "review:1:1", {"comment": "z"}, version=1)
+    with pytest.raises(ConflictError):
+        drafts.save_draft(store, who, "review:1:1", {"comment": "z"}, version=0)
+    with store.read() as conn:
+        assert drafts.read_draft(conn, who, "review:1:1") == ({"comment": "ab"}, 2)
+
+
+def test_taking_back_reopens_even_the_round_it_closed(store: Store) -> None:
+    who = people(store, 3)
+    study = opened(store, who, [new_item("k")])
+    for w in who[:2]:
+        give(store, study, w, 4)
+    assert give(store, study, who[2], 4, comment="手快了").state == "accepted"
+    task = handing_in.undo(store, study, who[2])
+    assert task.draft is not None
+    assert task.draft["comment"] == "手快了"
+    with store.read() as conn:
+        assert conn.execute(select(item.c.status, item.c.strikes)).one() == ("open", 0)
+    assert give(store, study, who[2], 1).state == "drafting"
+    with store.read() as conn:
+        kept = conn.execute(select(review.c.withdrawn_at)).scalars().all()
+        assert sum(w is not None for w in kept) == 1
+        assert len(kept) == 4
+
+
+def test_nothing_to_take_back(store: Store) -> None:
+    who = people(store, 3)
+    study = opened(store, who, [new_item("k")])
+    with pytest.raises(ConflictError):
+        handing_in.undo(store, study, who[0])
+
+
+def test_the_last_two_reviews_at_once_close_the_round_once(store: Store) -> None:
+    who = people(store, 3)
+    study = opened(store, who, [new_item(f"k{i}") for i in range(5)])
+    while desk.next_tasks(store, study, who[0], ahead=0):
+        give(store, study, who[0], 4)
+    failures: list[BaseException] = []
+    start = threading.Barrier(2)
+
+    def work(w: int) -> None:
+        try:
+            start.wait()
+            while desk.next_tasks(store, study, w, ahead=0):
+                give(store, study, w, 4)
+        except BaseException as e:
+            failures.append(e)
+
+    threads = [threading.Thread(target=work, args=(w,)) for w in who[1:]]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failures
+    with store.read() as conn:
+        assert conn.execute(select(item.c.status)).scalars().all() == ["accepted"] * 5
+        verbs = conn.execute(select(event.c.verb)).scalars().all()
+    assert verbs.count("item.accepted") == 5
+    assert verbs.count("review.submitted") == 15
+
+
+def test_gold_is_mixed_in_and_counts_for_nothing(store: Store) -> None:
+    who = people(store, 3)
+    gold = [new_item(f"g{i}", gold={"correctness": 2}) for i in range(3)]
+    study = opened(store, who, [new_item(f"k{i}") for i in range(20)] + gold, gold_rate=0.3)
+    met: list[int] = []
+    while tasks := desk.next_tasks(store, study, who[0], ahead=0):
+        if tasks[0].task == "gold":
+            met.append(tasks[0].item)
+        handing_in.submit(
+            store, who[0], tasks[0].assignment, tasks[0].version, ReviewIn(scores=scores(4))
+        )
+    assert met
+    assert len(met) == len(set(met)) <= 3
+    with store.read() as conn:
+        assert desk.progress(conn, study, who[0])[0] == 20
+        assert (
+            conn.execute(select(review.c.item_id).where(review.c.gold).order_by(review.c.id))
+            .scalars()
+            .all()
+            == met
+        )

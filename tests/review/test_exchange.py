@@ -1,0 +1,173 @@
+"""Out to Label Studio and Potato and back: what is rated there is what stands here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from tests.review.rooms import config, give, new_item, opened, people, scores
+from wardround.errors import InputError, UsageError
+from wardround.review import exchange, exchanging, forms
+from wardround.review.exchange import Rating, Sent
+from wardround.review.study import Field, Level, Part, Span, StudyConfig
+from wardround.review.tables import item, review
+from wardround.store.database import Store
+
+LABELS = Field(
+    id="faults", zh="问题", en="Faults", kind="labels", required=False,
+    levels=(Level(value="a", zh="甲", en="a"), Level(value="b", zh="乙", en="b")),
+)  # fmt: skip
+FORM = (*forms.rationale_form()[:2], *forms.pair_form(), *forms.score_form(0, 10), LABELS)
+CONFIG: StudyConfig = config(form=FORM)
+words = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=30)
+texts = words.filter(str.strip)
+
+
+@st.composite
+def rated(draw: st.DrawFn) -> tuple[list[Sent], list[Rating]]:
+    """Items with parts of any text, and ratings with stretches within them."""
+    sent, found = [], []
+    for n in range(draw(st.integers(1, 3))):
+        parts = tuple(
+            Part(id=f"s{k}", role="step", zh=draw(words), text=draw(texts))
+            for k in range(draw(st.integers(1, 3)))
+        )
+        sent.append(
+            Sent(
+                key=f"k{n}", body=(Part(id="q", role="question", text=draw(texts)),), content=parts
+            )
+        )
+        for r in range(draw(st.integers(0, 2))):
+            spans = []
+            for part in draw(st.lists(st.sampled_from(parts), max_size=2)):
+                start = draw(st.integers(0, len(part.text) - 1))
+                end = draw(st.integers(start + 1, len(part.text)))
+                spans.append(Span(part=part.id, start=start, end=end, note=draw(texts)))
+            given_scores = {
+                f.id: draw(st.sampled_from([level.value for level in f.levels]))
+                for f in FORM
+                if f.kind != "labels"
+            }
+            if labels := draw(st.lists(st.sampled_from(["a", "b"]), unique=True)):
+                given_scores["faults"] = sorted(labels)  # type: ignore[assignment]
+            found.append(
+                Rating(
+                    key=f"k{n}", rater=f"r{r}", scores=given_scores, spans=tuple(spans),
+                    comment=draw(words), seconds=float(draw(st.integers(0, 500))),
+                )
+            )  # fmt: skip
+    return sent, found
+
+
+@given(rated())
+def test_label_studio_there_and_back(made: tuple[list[Sent], list[Rating]]) -> None:
+    sent, ratings = made
+    tasks = json.loads(json.dumps(list(exchange.label_studio_tasks(CONFIG, sent, ratings))))
+    assert [t["data"]["id"] for t in tasks] == [s.key for s in sent]
+    assert list(exchange.read_label_studio(tasks, CONFIG, "x")) == ratings
+
+
+@given(rated())
+def test_potato_there_and_back(made: tuple[list[Sent], list[Rating]]) -> None:
+    sent, ratings = made
+    rows = [
+        (who, json.loads(json.dumps(row))) for who, row in exchange.potato_rows(CONFIG, ratings)
+    ]
+    back = [r for who, row in rows for r in exchange.read_potato([row], who, CONFIG, "x")]
+    bare = [Rating(key=r.key, rater=r.rater, scores=r.scores, comment=r.comment) for r in ratings]
+    assert back == bare
+    for row in exchange.potato_items(sent):
+        assert "<" not in row["text"].replace("<br>", "")
+
+
+def test_the_labeling_interface_is_of_the_form() -> None:
+    view = Xml.fromstring(exchange.labeling_config(CONFIG))
+    names = {e.get("name") for e in view.iter("Choices")}
+    assert names == {f.id for f in FORM}
+    values = [c.get("value") for c in view.findall("Choices[@name='score']/Choice")]
+    assert values == [str(n) for n in range(11)]
+    assert {e.get("value") for e in view.iter("Text")} == {"$body", "$content"}
+
+
+def test_a_rating_star_and_a_cancelled_annotation() -> None:
+    (task,) = exchange.label_studio_tasks(CONFIG, [Sent(key="k", body=(), content=())])
+    star = {"from_name": "score", "type": "rating", "value": {"rating": 7}}
+    task["annotations"] = [
+        {"completed_by": 12, "result": [star]},
+        {"completed_by": 13, "result": [star], "was_cancelled": True},
+    ]
+    (found,) = exchange.read_label_studio([task], CONFIG, "x")
+    assert (found.rater, found.scores) == ("12", {"score": 7})
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{}, {"data": {}}, {"data": {"id": "k", "content": "", "parts": []}, "annotations": [{"result": [
+        {"from_name": "score", "type": "choices", "value": {"choices": ["99"]}}]}]}],
+)  # fmt: skip
+def test_what_is_no_export_of_ours_is_named(row: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="row 1"):
+        list(exchange.read_label_studio([row], CONFIG, "tasks.json"))
+
+
+def test_potato_2_keeps_a_state_for_each_annotator() -> None:
+    """As Potato 2.12 writes it: likert levels as names, the text box under its own."""
+    pairs = [
+        [{"schema": "medical_correctness", "name": "4"}, "4"],
+        [{"schema": "preference", "name": "tie"}, "true"],
+        [{"schema": "score", "name": "scale_7"}, True],
+        [{"schema": "comment", "name": "text_box"}, "可以"],
+    ]
+    state = {"user_id": "anna", "instance_id_to_label_to_value": {"k": pairs}}
+    (found,) = exchange.read_potato_state(state, CONFIG, "x")
+    assert found.scores == {"medical_correctness": 4, "preference": "tie", "score": 7}
+    assert (found.rater, found.comment) == ("anna", "可以")
+
+
+@pytest.mark.parametrize("tool", exchanging.TOOLS)
+def test_ratings_of_one_study_taken_into_another(
+    store: Store, tmp_path: Path, tool: exchanging.Tool
+) -> None:
+    who = people(store, 3)
+    first = opened(store, who, [new_item(f"k{i}") for i in range(4)], "one", raters=3)
+    for w in who[:2]:
+        for value in (4, 5, 4, 5):
+            give(store, first, w, value, comment="可以")
+    out = tmp_path / "out"
+    assert exchanging.send(store, "one", tool, out, ratings=True) == {"items": 4, "ratings": 8}
+    with pytest.raises(UsageError, match="holds files"):
+        exchanging.send(store, "one", tool, out)
+    second = opened(store, who, [new_item(f"k{i}") for i in range(3)], "two", raters=2)
+    file = out / "tasks.json" if tool == "label-studio" else out / "annotation_output"
+    ratings = exchanging.read(file, tool, config())
+    taken, left = exchanging.take(store, "two", ratings, {"r1": who[0], "r2": who[1]})
+    assert taken == 6
+    assert [x.reason for x in left] == ["the study has no item k3"] * 2
+    again, left = exchanging.take(store, "two", ratings, {"r1": who[0]})
+    assert again == 0 and len(left) == 8
+    assert any("no account given" in x.reason for x in left)
+    assert any("already" in x.reason for x in left)
+    with store.read() as conn:
+        states = (
+            conn.execute(select(item.c.status).where(item.c.study_id == second)).scalars().all()
+        )
+        count = conn.execute(
+            select(func.count()).select_from(review).where(review.c.study_id == second)
+        ).scalar_one()
+    assert set(states) == {"accepted"} and count == 6
+
+
+def test_incomplete_ratings_are_left_out(store: Store) -> None:
+    who = people(store, 2)
+    opened(store, who, [new_item("k")], "one", raters=1)
+    bad = Rating(key="k", rater="x", scores={"correctness": 4})
+    taken, (left,) = exchanging.take(store, "one", [bad], {"x": who[0]})
+    assert taken == 0 and "structure" in left.reason
+    good = Rating(key="k", rater="x", scores=scores(4))
+    assert exchanging.take(store, "one", [good], {"x": who[0]}) == (1, [])
