@@ -84,7 +84,8 @@ def ours(dataset: Path, url: str) -> dict[str, Any]:
             keys.append(msgspec.structs.replace(sample_key(sample), place=place))
         with Store(Path(name) / "rewrites") as rewrites:
             wall, cpu = time.perf_counter(), time.process_time()
-            with Journal(Path(name) / "journal.jsonl", config="bench") as journal:
+            file = Path(name) / "journal.jsonl"
+            with Journal(file, config="bench", sync_lines=refine.SYNC_LINES) as journal:
                 found = refine.refine(
                     keys, samples, documents.__getitem__, open_model(f"{loopback.MODEL}@{url}"),
                     rewrites=rewrites, journal=journal, concurrency=CONCURRENCY, ledger=Ledger(),

@@ -193,9 +193,9 @@ class Workspace:
         (self.path / WORK).mkdir(exist_ok=True)
         return self.path / WORK
 
-    def journal(self, name: str = "journal.jsonl") -> Journal:
-        """The journal `name`, bound to this artifact's configuration."""
-        return Journal(self.volatile(name), config=self.config_digest)
+    def journal(self, name: str = "journal.jsonl", *, sync_lines: int = 64) -> Journal:
+        """The journal `name`, bound to this artifact's configuration; `sync_lines` as in `Journal`."""
+        return Journal(self.volatile(name), config=self.config_digest, sync_lines=sync_lines)
 
     def write_json(self, name: str, value: object) -> None:
         """Write one JSON file, indented, keys sorted."""

@@ -42,6 +42,9 @@ AGAIN = "上一次改写没有通过检查：{why}。请改正后重新输出完
 MAX_PASSAGE = 3000
 MAX_TOKENS = 2048
 TRIES = 2
+SYNC_LINES = 512
+"""Replies after which the journal is put on the disk itself, if a second has not passed before: what a power cut may take.
+A killed process loses none."""
 
 OnBroken = Literal["keep", "drop"]
 """What becomes of a sample whose rewrites broke a rule: its composed reference is kept, or it is set aside."""

@@ -24,7 +24,7 @@ from wardround.corpus.label import Labels, Left, classify, left
 from wardround.corpus.making import engine_for
 from wardround.corpus.options import BuildOptions
 from wardround.corpus.recipes import load
-from wardround.corpus.refine import Refined, refine
+from wardround.corpus.refine import SYNC_LINES, Refined, refine
 from wardround.corpus.shards import MadeSample, Making, compared_text, with_labels
 from wardround.corpus.split import IS_DIALOGUE, Split, split
 from wardround.errors import WardroundError
@@ -289,7 +289,7 @@ def refined(
 
     cache = open_cache(fresh=options.fresh)
     try:
-        with workspace.journal() as journal:
+        with workspace.journal(sync_lines=SYNC_LINES) as journal:
             found = refine(
                 chosen.train, gathered.sample_text, document_of, model,
                 rewrites=gathered.rewrites, journal=journal, concurrency=options.concurrency,
