@@ -1,9 +1,10 @@
 """A reviewer's desk: leases, drafts, handing in, taking back, two at once."""
 
 import threading
+from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 
 from tests.review.rooms import give, new_item, opened, people, scores
 from wardround.errors import ConflictError, InputError, RefusedError
@@ -250,3 +251,31 @@ def test_gold_is_mixed_in_and_counts_for_nothing(store: Store) -> None:
             .all()
             == met
         )
+
+
+def plan_of(store: Store, statement: Select[Any], values: dict[str, int]) -> str:
+    """How SQLite goes about a statement."""
+    text = statement.params(values).compile(
+        dialect=store.engine.dialect, compile_kwargs={"literal_binds": True}
+    )
+    with store.read() as conn:
+        rows = conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")
+        return "\n".join(str(r[-1]) for r in rows)
+
+
+def test_the_next_item_is_found_without_going_through_the_study(sqlite_store: Store) -> None:
+    """In a study of 31,247 items a walk through all that is free takes half a second, and one through all that a
+    reviewer did, for each gold item, as long."""
+    members = people(sqlite_store, 2)
+    study = opened(sqlite_store, members, [new_item("q")])
+    me = {"study": study, "user": members[0]}
+    with sqlite_store.read() as conn:
+        who = desk.member_row(conn, study, members[0])
+    pool = plan_of(sqlite_store, desk.open_to(who), {})
+    assert "ix_assignment_pool" in pool
+    assert (
+        "TEMP B-TREE" not in pool
+    )  # in the order of the index: the first that fits ends the search
+    gold = plan_of(sqlite_store, desk._GOLD, me)
+    assert "ix_item_study_id_is_gold" in gold
+    assert "CORRELATED" not in gold

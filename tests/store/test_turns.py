@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, select
 from sqlalchemy import event as listen
-from sqlalchemy import select
 
 from wardround.errors import StoreError
 from wardround.store import events, turns
@@ -27,8 +31,8 @@ def _all(threads: list[threading.Thread]) -> None:
     assert not any(t.is_alive() for t in threads)
 
 
-def test_the_turn_goes_to_whoever_waited_longest() -> None:
-    turn, threads = Turn(), []
+def test_the_turn_goes_to_whoever_waited_longest(tmp_path: Path) -> None:
+    turn, threads = Turn(str(tmp_path / "x.db")), []
     order: list[int] = []
 
     def work(n: int) -> None:
@@ -47,8 +51,8 @@ def test_the_turn_goes_to_whoever_waited_longest() -> None:
     assert order == list(range(8))
 
 
-def test_one_has_the_turn_at_a_time() -> None:
-    turn, inside, most = Turn(), 0, 0
+def test_one_has_the_turn_at_a_time(tmp_path: Path) -> None:
+    turn, inside, most = Turn(str(tmp_path / "x.db")), 0, 0
 
     def work() -> None:
         nonlocal inside, most
@@ -64,8 +68,8 @@ def test_one_has_the_turn_at_a_time() -> None:
         pass
 
 
-def test_an_error_gives_the_turn_on() -> None:
-    turn = Turn()
+def test_an_error_gives_the_turn_on(tmp_path: Path) -> None:
+    turn = Turn(str(tmp_path / "x.db"))
     with pytest.raises(KeyError), turn:
         raise KeyError
     with turn:
@@ -214,3 +218,155 @@ def test_the_log_is_flushed_where_the_store_writes_it(tmp_path: Path) -> None:
         events.record(conn, "item.edited", "item", 1, actor=None)
     assert store._log._path.stat().st_size > 0
     store.close()
+
+
+HOLDS = """
+import sys, time
+from wardround.store.turns import Turn
+with Turn(sys.argv[1]):
+    print("has it", flush=True)
+    time.sleep(60)
+"""
+
+
+def _elsewhere(database: str) -> subprocess.Popen[str]:
+    """Another process that has the turn."""
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, database], stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "has it\n"
+    return other
+
+
+def test_the_turn_is_one_for_all_processes_and_comes_back_from_one_that_dies(
+    tmp_path: Path,
+) -> None:
+    database = str(tmp_path / "x.db")
+    other = _elsewhere(database)
+    turn, entered = Turn(database), threading.Event()
+
+    def work() -> None:
+        with turn:
+            entered.set()
+
+    waiting = threading.Thread(target=work)
+    waiting.start()
+    assert not entered.wait(0.3)
+    assert not turn.taken_at_once()
+    other.kill()
+    other.communicate()
+    assert entered.wait(10)
+    waiting.join(10)
+    turn.close()
+
+
+def test_a_coroutine_takes_a_free_turn_at_once_and_waits_but_a_moment_for_another(
+    tmp_path: Path,
+) -> None:
+    turn = Turn(str(tmp_path / "x.db"))
+    assert turn.taken_at_once()
+    assert not turn.taken_at_once()  # it is taken
+    turn.give()
+    other = _elsewhere(str(tmp_path / "x.db"))
+    turn._vain_until = 0.0
+    start = time.monotonic()
+    assert not turn.taken_at_once()
+    assert time.monotonic() - start >= turns.MOMENT_S
+    assert turn._vain_until > time.monotonic()  # so that the next ones don't stop the loop as well
+    other.kill()
+    other.communicate()
+    assert turn.taken_at_once()
+    turn.give()
+    with turn:
+        pass
+    turn.close()
+
+
+def test_coroutines_that_come_during_a_flush_share_the_next(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushes: list[int] = []
+    arrived = 0
+
+    def slow(_: int) -> None:
+        flushes.append(arrived)
+        time.sleep(0.1)
+
+    monkeypatch.setattr(turns, "_flush", slow)
+
+    async def one(after: float) -> tuple[int, int]:
+        nonlocal arrived
+        await asyncio.sleep(after)
+        arrived += 1
+        mine = arrived
+        await log.settled()
+        return mine, len(flushes)
+
+    async def all_of_them() -> list[tuple[int, int]]:
+        return list(await asyncio.gather(one(0), one(0.03), one(0.04), one(0.05), one(0.25)))
+
+    told = asyncio.run(all_of_them())
+    assert len(flushes) == 3
+    for mine, after in told:  # the flush each waited for began when it was there
+        assert flushes[after - 1] >= mine
+    asyncio.run(log.settled())  # another loop, later
+    assert len(flushes) == 4
+
+
+def test_a_coroutine_is_told_when_the_disk_did_not_confirm(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: int) -> None:
+        time.sleep(0.02)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(turns, "_flush", failing)
+
+    async def both() -> list[BaseException | None]:
+        async def late() -> None:
+            await asyncio.sleep(0.01)
+            await log.settled()
+
+        return list(await asyncio.gather(log.settled(), late(), return_exceptions=True))
+
+    assert [type(e) for e in asyncio.run(both())] == [StoreError, StoreError]
+
+
+def test_transactions_of_coroutines_and_threads_are_all_kept(sqlite_store: Store) -> None:
+    def told(who: str) -> Callable[[Connection], str]:
+        def work(conn: Connection) -> str:
+            events.record(conn, "item.edited", "item", who, actor=None)
+            return who
+
+        return work
+
+    async def coroutines() -> list[str]:
+        names = [f"c{n}" for n in range(40)]
+        return await asyncio.gather(*(sqlite_store.transact(told(name)) for name in names))
+
+    def work() -> None:
+        for n in range(40):
+            with sqlite_store.write() as conn:
+                told(f"t{n}")(conn)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    done = asyncio.run(coroutines())
+    thread.join(30)
+    with sqlite_store.read() as conn:
+        there = {r[0] for r in conn.execute(select(event.c.entity_id))}
+    assert there == {*done, *(f"t{n}" for n in range(40))}
+
+
+def test_a_coroutine_s_transaction_is_whole_or_not_at_all(store: Store) -> None:
+    def work(conn: Connection) -> None:
+        events.record(conn, "item.edited", "item", 1, actor=None)
+        raise KeyError("x")
+
+    for _ in range(3):  # the turn was given back each time
+        with pytest.raises(KeyError):
+            asyncio.run(store.transact(work))
+    with store.read() as conn:
+        assert conn.execute(select(event)).first() is None
+    assert asyncio.run(store.transact(lambda conn: conn.execute(select(1)).scalar_one())) == 1

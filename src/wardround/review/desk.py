@@ -16,6 +16,7 @@ from sqlalchemy import (
     BindParameter,
     Connection,
     RowMapping,
+    Select,
     and_,
     bindparam,
     exists,
@@ -74,9 +75,9 @@ _HELD = (
 )
 _SHOWN = (
     update(member)
-    .where(member.c.study_id == _STUDY, member.c.user_id == _USER)
+    .where(member.c.study_id == _STUDY, member.c.user_id == _USER, member.c.active)
     .values(shown=member.c.shown + 1)
-    .returning(member.c.shown)
+    .returning(*member.c)
 )
 _FIRST = (
     select(_A.id)
@@ -120,7 +121,9 @@ _GOLD = (
     .where(
         item.c.study_id == _STUDY,
         item.c.is_gold,
-        ~exists().where(_A.item_id == item.c.id, _A.user_id == _USER),
+        item.c.id.not_in(  # not a subquery an item: each would go through all that this reviewer did
+            select(_A.item_id).where(_A.user_id == _USER, _A.study_id == _STUDY, _A.task == "gold")
+        ),
     )
     .order_by(item.c.id)
 )
@@ -155,16 +158,18 @@ def tasks_in(
     """`next_tasks` within a transaction that is open already; `study`: its row, where the caller has it."""
     study = study or opening.study_row(conn, study_id)
     config = opening.read_config(study["config"])
-    who = member_row(conn, study_id, user_id)
     if study["status"] != "open":
+        member_row(conn, study_id, user_id)
         return []
     due = time.monotonic()
     if due - _swept.get((id(store), study_id), -SWEEP_S) >= SWEEP_S:
         _swept[id(store), study_id] = due
         return_expired(conn, study_id, config)
     held = _held(conn, study_id, user_id)
+    if len(held) >= 1 + ahead:
+        member_row(conn, study_id, user_id)
     while len(held) < 1 + ahead:
-        claimed = _claim(conn, config, who, len(held))
+        claimed = _claim(conn, config, study_id, user_id, len(held))
         if claimed is None:
             break
         held.append(claimed)
@@ -173,7 +178,13 @@ def tasks_in(
 
 def member_row(conn: Connection, study_id: int, user_id: int) -> RowMapping:
     """The active membership. `RefusedError` without one."""
-    row = conn.execute(_MEMBER, {"study": study_id, "user": user_id}).mappings().first()
+    return _one_member(conn, _MEMBER, study_id, user_id)
+
+
+def _one_member(conn: Connection, statement: Any, study_id: int, user_id: int) -> RowMapping:
+    row: RowMapping | None = (
+        conn.execute(statement, {"study": study_id, "user": user_id}).mappings().first()
+    )
     if row is None:
         raise RefusedError(
             "you are not a reviewer of this study", hint="ask the coordinator to add you"
@@ -213,12 +224,11 @@ def return_expired(conn: Connection, study_id: int, config: StudyConfig) -> int:
 
 
 def _claim(
-    conn: Connection, config: StudyConfig, who: RowMapping, holding: int
+    conn: Connection, config: StudyConfig, study_id: int, user_id: int, holding: int
 ) -> RowMapping | None:
-    """Lease one more item for this member."""
-    study_id, user_id = who["study_id"], who["user_id"]
-    me = {"study": study_id, "user": user_id}
-    shown = conn.execute(_SHOWN, me).scalar_one()
+    """Lease one more item for this member. `RefusedError` for someone who isn't an active one."""
+    who = _one_member(conn, _SHOWN, study_id, user_id)
+    me, shown = {"study": study_id, "user": user_id}, who["shown"]
     at = now()
     lease = me | {"at": at + holding, "until": at + config.lease_minutes * 60_000}
     found = None
@@ -234,8 +244,8 @@ def _claim(
     return conn.execute(_LEASE, lease | {"slot": found["id"]}).mappings().first()
 
 
-def _pool(conn: Connection, who: RowMapping) -> RowMapping | None:
-    """A slot planned for someone else, or for nobody, that this member may take."""
+def open_to(who: RowMapping) -> Select[Any]:
+    """The first slot planned for someone else, or for nobody, that this member may take."""
     a, mine = assignment.c, assignment.alias("mine")
     user_id = who["user_id"]
     taken = exists().where(
@@ -260,11 +270,12 @@ def _pool(conn: Connection, who: RowMapping) -> RowMapping | None:
     )
     if who["specialties"]:
         query = query.where(a.specialty.in_([*who["specialties"], ANY]))
-    found = (
-        conn.execute(query.order_by(a.shuffle).limit(1).with_for_update(skip_locked=True))
-        .mappings()
-        .first()
-    )
+    return query.order_by(a.shuffle).limit(1).with_for_update(skip_locked=True)
+
+
+def _pool(conn: Connection, who: RowMapping) -> RowMapping | None:
+    a, user_id = assignment.c, who["user_id"]
+    found = conn.execute(open_to(who)).mappings().first()
     if found is not None and found["task"] == "review":
         loads = member.c.study_id == who["study_id"]
         for whom, step in ((user_id, 1), (found["planned_for"], -1)):

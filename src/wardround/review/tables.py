@@ -96,8 +96,8 @@ assignment = Table(
     moment("claimed_at", nullable=True),
     moment("done_at", nullable=True),
     Index("ix_assignment_plan", "study_id", "planned_for", "state", "shuffle"),
-    Index("ix_assignment_pool", "study_id", "state", "specialty", "shuffle"),
-    Index("ix_assignment_user", "user_id", "study_id", "state"),
+    Index("ix_assignment_pool", "study_id", "state", "shuffle", "specialty"),
+    Index("ix_assignment_user", "user_id", "study_id", "state", "task"),
     UniqueConstraint("item_id", "round", "task", "user_id", name="uq_assignment_once"),
 )
 

@@ -1,25 +1,27 @@
 """A database's connections: one engine, views to read, transactions to write.
 
 The same SQLAlchemy Core statements run on SQLite (WAL) and PostgreSQL. `write` is a transaction that is whole or not
-at all, and on the disk when it returns. SQLite has one writer at a time: `BEGIN IMMEDIATE` and a queue within the
-process, where SQLite itself would have them poll.
+at all, and on the disk when it returns. SQLite has one writer at a time: `BEGIN IMMEDIATE` and a queue (`Turn`),
+where SQLite itself would have them poll.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
 
 from wardround.store.trouble import trouble
 from wardround.store.turns import Log, Turn
 
+T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -31,11 +33,11 @@ class Store:
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._mine = threading.local()
         self._reading: Engine = engine
-        self._writing: Engine = engine
         self._turn: Turn | nullcontext[None] = nullcontext()
         if self.is_sqlite:
-            self._writing = engine.execution_options(wardround_write=True)
-            self._turn = Turn()
+            pool = engine.pool.size() if isinstance(engine.pool, QueuePool) else 20
+            self._reading = engine_of(engine.url, pool, reading=True)
+            self._turn = Turn(engine.url.database or "")
             self._log = Log(engine.url.database or "")
         else:
             self._reading = engine.execution_options(
@@ -64,21 +66,54 @@ class Store:
             raise RuntimeError(
                 "a write within a write would wait for itself: hand the connection on"
             )
+        with self._in_words(), self._turn, self._changing() as (conn, changes):
+            yield conn
+        if changes():
+            self._log.settle()
+
+    async def transact(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns, done within one `write`, for a coroutine.
+
+        On SQLite a short transaction takes less long than handing it to a thread and back: it is done on the spot
+        unless somebody else is writing, and only the flush is waited for.
+        """
+        from anyio.to_thread import run_sync
+
+        if not (isinstance(self._turn, Turn) and self._turn.taken_at_once()):
+            return await run_sync(self._apart, work)
+        try:
+            with self._in_words(), self._changing() as (conn, changes), conn.begin():
+                found = work(conn)
+        finally:
+            self._turn.give()
+        if changes():
+            await self._log.settled()
+        return found
+
+    def _apart(self, work: Callable[[Connection], T]) -> T:
+        with self.write() as conn:
+            return work(conn)
+
+    @contextmanager
+    def _changing(self) -> Iterator[tuple[Connection, Callable[[], bool]]]:
+        """A connection that writes, and, once that is over, whether anything was changed that a flush must keep."""
+        changed = False
         self._mine.writing = True
         try:
-            with self._in_words(), self._turn, self._writing.connect() as conn:
+            with self.engine.connect() as conn:
                 raw: Any = conn.connection.driver_connection
                 before = raw.total_changes if self.is_sqlite else 0
-                yield conn
-                changed_any = self.is_sqlite and raw.total_changes != before
+                yield conn, lambda: changed
+                changed = self.is_sqlite and raw.total_changes != before
         finally:
             self._mine.writing = False
-        if changed_any:
-            self._log.settle()
 
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+        self._reading.dispose()
+        if isinstance(self._turn, Turn):
+            self._turn.close()
 
     @contextmanager
     def _in_words(self) -> Iterator[None]:
@@ -90,8 +125,9 @@ class Store:
             raise
 
 
-def engine_of(url: URL | str, pool: int = 20) -> Engine:
-    """An engine for the URL, with what each database needs said on every connection."""
+def engine_of(url: URL | str, pool: int = 20, *, reading: bool = False) -> Engine:
+    """An engine for the URL, with what each database needs said on every connection. `reading`: connections of an
+    SQLite engine refuse changes; without it each transaction is one that writes."""
     url = make_url(url)
     common: dict[str, Any] = {
         "json_serializer": lambda value: _encode(value).decode(),
@@ -113,15 +149,13 @@ def engine_of(url: URL | str, pool: int = 20) -> Engine:
         # the file while it is switched to WAL.
         for pragma in (
             "busy_timeout=15000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON",
-            "cache_size=-16384", "temp_store=MEMORY",
+            "cache_size=-16384", "temp_store=MEMORY", f"query_only={reading:d}",
         ):  # fmt: skip
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def _begun(conn: Connection) -> None:
-        write = bool(conn.get_execution_options().get("wardround_write"))
-        conn.exec_driver_sql(f"PRAGMA query_only={not write:d}")
-        conn.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine

@@ -8,25 +8,98 @@ One flush serves all who wait. What was acknowledged is as safe as with FULL.
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import os
 import threading
+import time
 from collections import deque
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from wardround.errors import StoreError
+
+MOMENT_S, POLL_S, VAIN_S = 0.005, 0.0002, 1.0
+"""A coroutine looks this often for its turn, this long at most; after one that waited in vain none does for a second."""
 
 _flush = getattr(os, "fdatasync", os.fsync)
 
 
-class Turn:
-    """A lock that goes to whoever has waited longest, so that nobody waits for luck."""
+Flushes = tuple["asyncio.Task[None] | None", "asyncio.Task[None] | None"]
 
-    def __init__(self) -> None:
+
+class Turn:
+    """A lock that goes to whoever has waited longest, so that nobody waits for luck.
+
+    Within a process by a queue; between the processes that serve one database by a lock on the empty file `<it>-turn`,
+    which the kernel hands on, and takes back from whoever dies.
+    """
+
+    def __init__(self, database: str) -> None:
         self._guard = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
         self._taken = False
+        self._path = f"{database}-turn"
+        self._file: int | None = None
+        self._vain_until = 0.0
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
     def __enter__(self) -> None:
+        self._enter_here()
+        self._lock(fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self.give()
+
+    def taken_at_once(self) -> bool:
+        """Take the turn (to be given back by `give`) if it is free, or will be within a moment; whether it was.
+
+        A coroutine's way in: its event loop stands still meanwhile. When one waited in vain, those who come after it
+        don't wait for a while.
+        """
+        start = time.monotonic()
+        until = start + MOMENT_S if start >= self._vain_until else start
+        while not self._taken_now():
+            if (at := time.monotonic()) >= until:
+                self._vain_until = max(self._vain_until, at + VAIN_S)
+                return False
+            time.sleep(POLL_S)
+        return True
+
+    def _taken_now(self) -> bool:
+        with self._guard:
+            if self._taken:
+                return False
+            self._taken = True
+        try:
+            self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def give(self) -> None:
+        """Give the turn to whoever waits longest."""
+        if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        with self._guard:
+            self._pass_on()
+
+    def _lock(self, how: int) -> None:
+        try:
+            if self._file is None:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, how)
+        except BaseException:
+            with self._guard:
+                self._pass_on()
+            raise
+
+    def _enter_here(self) -> None:
         with self._guard:
             if not self._taken:
                 self._taken = True
@@ -39,10 +112,6 @@ class Turn:
         except BaseException:
             self._leave(mine)
             raise
-
-    def __exit__(self, *_: object) -> None:
-        with self._guard:
-            self._pass_on()
 
     def _pass_on(self) -> None:
         if self._waiting:
@@ -68,6 +137,7 @@ class Log:
         self._safe = 0  # the first so many are on the disk
         self._lost = 0  # of the first so many, those that were not safe never will be known to be
         self._flushing = False
+        self._flushes: WeakKeyDictionary[asyncio.AbstractEventLoop, Flushes] = WeakKeyDictionary()
 
     def settle(self) -> None:
         """Wait until all that was committed before this call is on the disk. `StoreError` where that can't be known."""
@@ -90,6 +160,27 @@ class Log:
             self._ended()
             raise
         self._ended(safe=upto)
+
+    async def settled(self) -> None:
+        """`settle` for a coroutine: those of one event loop who come while a flush is under way share the next."""
+        loop = asyncio.get_running_loop()
+        now, following = self._flushes.get(loop, (None, None))
+        if now is None or now.done():
+            now = loop.create_task(asyncio.to_thread(self.settle))
+            self._flushes[loop] = now, None
+            mine = now
+        else:
+            if following is None:
+                following = loop.create_task(self._after(now))
+                self._flushes[loop] = now, following
+            mine = following
+        await asyncio.shield(mine)
+
+    async def _after(self, flush: asyncio.Task[None]) -> None:
+        await asyncio.wait([flush])
+        mine = self._flushes[asyncio.get_running_loop()][1]
+        self._flushes[asyncio.get_running_loop()] = mine, None
+        await asyncio.to_thread(self.settle)
 
     def _ended(self, *, safe: int = 0, lost: int = 0) -> None:
         with self._changed:

@@ -11,6 +11,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,7 +89,7 @@ def check(serving: Serving) -> None:
         )
     if serving.workers > 1 and location(serving.db).startswith("sqlite"):
         raise UsageError(
-            f"--workers {serving.workers}: SQLite has one writer at a time",
+            f"--workers {serving.workers}: SQLite has one writer at a time, and is faster with one process",
             hint="use --db postgresql://…, or one worker",
         )
     oidc.check(serving.settings.oidc)
@@ -96,7 +98,7 @@ def check(serving: Serving) -> None:
 def serve(serving: Serving, ready: Callable[[str], None]) -> None:
     """Serve until stopped; `ready` is called with the address once requests are answered."""
     check(serving)
-    bound = _bound(serving.host, serving.port)
+    bound = _bound(serving.host, serving.port, shared=serving.workers > 1)
     with bound:
         port = bound.getsockname()[1]
         scheme = "https" if serving.tls_cert else "http"
@@ -114,7 +116,28 @@ def serve(serving: Serving, ready: Callable[[str], None]) -> None:
                 signal.signal(number, handler)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+class _Door(socket.socket):
+    """A socket that a worker process gets as one of its own at the same address: the kernel shares the connections
+    out, where processes that wait at one socket take all that are there at once."""
+
+    def __reduce__(self) -> Any:
+        return _door, self.getsockname()[:2]
+
+
+def _door(host: str, port: int) -> _Door:
+    made = _Door(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind((host, port))
+    return made
+
+
+def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A socket at the address. `shared`: one of several; that nobody else is there was seen to first."""
+    if shared:
+        with _bound(host, port) as alone:
+            port = alone.getsockname()[1]
+        return _door(host, port)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -174,12 +197,23 @@ def _supervise(serving: Serving, bound: socket.socket, ready: Callable[[], None]
         config = uvicorn.Config(
             "wardround.web.serve:worker", factory=True, workers=serving.workers, **_options(serving)
         )
-        bound.listen(512)
         supervisor = Multiprocess(config, sockets=[bound])
-        ready()
+        threading.Thread(target=_tell, args=(bound, ready), daemon=True).start()
         supervisor.run()
     finally:
         os.environ.pop(HANDED_OVER, None)
+
+
+def _tell(bound: socket.socket, ready: Callable[[], None]) -> None:
+    """Say so once a worker answers at the address."""
+    host, port = bound.getsockname()[:2]
+    while bound.fileno() >= 0:
+        try:
+            with socket.create_connection((host, port), timeout=1):
+                ready()
+                return
+        except OSError:
+            time.sleep(0.05)
 
 
 def worker() -> FastAPI:

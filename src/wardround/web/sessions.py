@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from typing import Any, cast
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from wardround.records import Record
 from wardround.store.base import now
@@ -61,12 +61,12 @@ def start(conn: Connection, user_id: int, settings: Settings, *, agent: str = ""
 _FIND = select(
     session.c.id.label("session_id"), session.c.csrf, session.c.seen_at, session.c.expires_at,
     user.c.id, user.c.name, user.c.display, user.c.roles, user.c.specialties, user.c.preferences, user.c.active,
-).join(user, user.c.id == session.c.user_id)  # fmt: skip
+).join(user, user.c.id == session.c.user_id).where(session.c.id == bindparam("token"))  # fmt: skip
 
 
 def find(conn: Connection, token: str, settings: Settings) -> tuple[Person, bool] | None:
     """The person of a cookie's token, and whether `seen` is due; None when the session is over or never was."""
-    row = conn.execute(_FIND.where(session.c.id == hashed(token))).first()
+    row = conn.execute(_FIND, {"token": hashed(token)}).first()
     at = now()
     if row is None or not row.active or row.expires_at <= at:
         return None

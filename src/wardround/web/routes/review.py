@@ -6,23 +6,26 @@ a reviewer may see is for `wardround.review.desk` to say; nothing here reads an 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
+from markupsafe import Markup
 from sqlalchemy import Connection, RowMapping, select
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from wardround.errors import ConflictError, RefusedError
+from wardround.errors import ConflictError, RefusedError, WardroundError
 from wardround.review import desk, drafts, handing_in, opening
-from wardround.review.study import KINDS, ReviewIn, Span, StudyConfig
+from wardround.review.study import KINDS, Field, ReviewIn, Span, StudyConfig
 from wardround.review.tables import member, study
 from wardround.store.database import Store
 from wardround.taxonomy import specialties
 from wardround.web import guard, words
 from wardround.web.guard import Db, Who, access
-from wardround.web.pages import Card, Link, go, is_htmx, render
+from wardround.web.pages import Card, Link, environment, go, is_htmx, render
 from wardround.web.sessions import Person
 from wardround.web.words import pair, said, t
 
@@ -137,9 +140,23 @@ def _show(
     template = "review/_desk.html" if is_htmx(request) else "review/desk.html"
     return render(
         request, template, slug=slug, config=seen.config, task=task, done=seen.done, total=seen.total,
-        notice=notice, back=back, draft=kept, spans_json=msgspec.json.encode(kept.spans).decode(),
+        notice=notice, back=back, draft=kept, scores=_scores(seen.config, kept.scores), spans_json=msgspec.json.encode(kept.spans).decode(),
         closed=not seen.open, specialty=_specialty(task.specialty) if task else "",
     )  # fmt: skip
+
+
+def _scores(config: StudyConfig, given: dict[str, Any]) -> Markup:
+    """The fields to score. Mostly nothing is chosen yet, and the same for everybody: half of the page's work."""
+    return _fields(config.form, given) if given else _blank(config.form, words.LANG.get())
+
+
+def _fields(form: tuple[Field, ...], given: dict[str, Any]) -> Markup:
+    return Markup(environment().get_template("review/_scores.html").render(form=form, scores=given))
+
+
+@lru_cache(maxsize=64)
+def _blank(form: tuple[Field, ...], lang: str) -> Markup:
+    return _fields(form, {})
 
 
 class DraftBody(msgspec.Struct):
@@ -169,30 +186,34 @@ def _specialty(name: str) -> str:
 async def submit(request: Request, slug: str, person: Who, db: Db) -> Response:
     """Hand in, and the next item in the same answer."""
     form = await request.form(max_fields=200, max_part_size=4 * MAX_DRAFT)
-    from starlette.concurrency import run_in_threadpool
-
-    return await run_in_threadpool(_submit, request, slug, person, db, form)
-
-
-def _submit(request: Request, slug: str, person: Person, db: Store, form: FormData) -> Response:
     place = _number(form, "assignment"), _number(form, "version")
-    given = None
+    given: ReviewIn | None = None
+
+    def hand_in(conn: Connection) -> _Seen:
+        nonlocal given
+        row = opening.study_row(conn, slug)
+        given = read_form(form, opening.read_config(row["config"]))
+        handing_in.submit_in(conn, person.id, *place, given, study=row)
+        return _look(conn, db, row, person.id)
+
     try:
         # One transaction: the review, what follows from it, and the next item.
-        with db.write() as conn:
-            row = opening.study_row(conn, slug)
-            given = read_form(form, opening.read_config(row["config"]))
-            handing_in.submit_in(conn, person.id, *place, given, study=row)
-            seen = _look(conn, db, row, person.id)
+        seen = await db.transact(hand_in)
     except (ConflictError, RefusedError) as e:
-        # What was written must not go with the page: it becomes the draft, whatever stood there.
         if given is None:
             raise
-        _keep(db, person.id, form, given)
-        return _desk(request, db, slug, person, notice=words.message(e))
+        return await run_in_threadpool(_refused, request, slug, person, db, form, given, e)
     if not is_htmx(request):
         return go(request, f"/review/{slug}")
     return _show(request, slug, seen)
+
+
+def _refused(
+    request: Request, slug: str, person: Person, db: Store, form: FormData, given: ReviewIn, why: WardroundError
+) -> Response:  # fmt: skip
+    """What was written must not go with the page: it becomes the draft, whatever stood there."""
+    _keep(db, person.id, form, given)
+    return _desk(request, db, slug, person, notice=words.message(why))
 
 
 def _keep(db: Store, user_id: int, form: FormData, given: ReviewIn) -> None:
@@ -269,8 +290,6 @@ class DraftIn(msgspec.Struct, forbid_unknown_fields=True):
 @access(REVIEWERS)
 async def draft(request: Request, slug: str, person: Who, db: Db) -> Response:
     """Keep what is on the page. 409 with the newer draft's version where another tab was here since."""
-    from starlette.concurrency import run_in_threadpool
-
     raw = await request.body()
     return await run_in_threadpool(_save, raw, slug, person, db)
 

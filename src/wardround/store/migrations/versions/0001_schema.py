@@ -262,11 +262,11 @@ def upgrade() -> None:
     op.create_index(
         "ix_assignment_pool",
         "assignment",
-        ["study_id", "state", "specialty", "shuffle"],
+        ["study_id", "state", "shuffle", "specialty"],
         unique=False,
     )
     op.create_index(
-        "ix_assignment_user", "assignment", ["user_id", "study_id", "state"], unique=False
+        "ix_assignment_user", "assignment", ["user_id", "study_id", "state", "task"], unique=False
     )
     op.create_table(
         "item_version",
