@@ -6,6 +6,7 @@ itself, or a proxy does that in front and says so by `behind_https`.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -166,6 +167,8 @@ def _one(serving: Serving, bound: socket.socket, ready: Callable[[], None]) -> N
     configure_logging(serving)
     with _writing_drafts(serving) as store:
         app = create_app(store, serving.settings)
+        gc.collect()
+        gc.freeze()  # what stands from the start is not gone through again: that would take a tenth of a second
         _Server(uvicorn.Config(app, **_options(serving)), ready).run(sockets=[bound])
 
 
