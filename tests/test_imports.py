@@ -10,7 +10,7 @@ ROOT = Path(wardround.__file__).parent
 # Each layer may import itself and the layers above it in this list. Rooms of one layer are strangers,
 # except the ground floor, whose files form an order of their own (checked for cycles below).
 LAYERS = [
-    {"__init__", "errors", "records", "progress", "rows", "choices", "taxonomy"},
+    {"__init__", "errors", "records", "progress", "rows", "sheets", "choices", "taxonomy"},
     {"artifact", "journal", "lineage", "metrics", "store"},
     {"models", "engine", "images"},
     {"corpus", "benchmarks", "tuning", "review", "survey", "assist"},

@@ -44,7 +44,8 @@ def say(args: argparse.Namespace, text: str, **data: Any) -> int:
 
 def bring(args: argparse.Namespace) -> int:
     """Answers from files."""
-    from wardround.survey import headings, importing, tabular
+    from wardround import sheets
+    from wardround.survey import headings, importing
 
     mapping = headings.read_mapping(args.mapping)
     done: list[dict[str, Any]] = []
@@ -52,7 +53,7 @@ def bring(args: argparse.Namespace) -> int:
     with opened(args) as store:
         found = loaded(store, args.slug)
         for path in args.files:
-            sheet = tabular.read(path)
+            sheet = sheets.read(path)
             if args.plan:
                 read = importing.read_columns(store, found.id, sheet, mapping)
                 blank = importing.mapping_for(store, found.id, sheet, read)

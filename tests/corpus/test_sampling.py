@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.corpus.finished import dialogue, put, sample, small
+from wardround import sheets
 from wardround.corpus.sampling import CELL, COLUMNS, GOOD, MINOR, sheet
 from wardround.corpus.sampling import lines as plan_lines
 from wardround.corpus.verdicts import lines, read_back
@@ -159,6 +160,16 @@ def test_however_the_spreadsheet_saved_it(tmp_path: Path, encoding: str, delimit
     assert checked.remarks[0].comment == "两行\n意见，逗号"
 
 
+def test_a_sheet_saved_as_a_workbook(tmp_path: Path) -> None:
+    dataset, out, rows = drawn(tmp_path)
+    for r in rows:
+        r["verdict"] = GOOD
+    book = tmp_path / "check.xlsx"
+    headings = [COLUMNS[name] for name in rows[0]]
+    book.write_bytes(sheets.write_xlsx({"抽样": (headings, [list(r.values()) for r in rows])}))
+    assert read_back(dataset, book).n == len(rows)
+
+
 def test_deleted_rows_are_counted(tmp_path: Path) -> None:
     dataset, out, rows = drawn(tmp_path)
     assert read_back(dataset, save(out, rows[:-3])).missing == 3
@@ -197,7 +208,7 @@ def test_a_test_side_id_is_not_in_the_sheet(tmp_path: Path) -> None:
     ("data", "said"),
     [
         (b"PK\x03\x04rest", "CSV UTF-8"),
-        (b"", "no rows"),
+        (b"", "empty"),
         ("编号 id,层 stratum\n".encode(), "结论"),
         ("编号 id,层 stratum,结论 verdict\nd,triage/refined\n".encode(), "row 2"),
         ("编号 id,编号 id,层 s,结论 v\n".encode(), "two columns"),

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from tests.survey.made import ADULT, CONFIG, TASKS, closed, full, judged, made, submit, told
+from wardround import sheets
 from wardround.store.database import Store
-from wardround.survey import exchange, importing, tabular
+from wardround.survey import exchange, importing
 from wardround.survey.answers import Added, Answer, Verdict, checked, clean
 from wardround.survey.design import ASKED, DIMENSIONS, LONGEST, VERDICTS, profile, proposed
 from wardround.survey.headings import ColumnMap, recognise
@@ -30,8 +31,8 @@ texts = st.builds("".join, st.lists(STARTS | st.text(max_size=6), max_size=5))
 @example("'=1+1")
 @example('=HYPERLINK("http://x")')
 def test_no_text_begins_a_formula_and_each_comes_back(text: str) -> None:
-    cell = tabular.inert(text)
-    assert tabular.plain(cell) == text
+    cell = sheets.inert(text)
+    assert sheets.plain(cell) == text
     assert cell.lstrip("\ufeff\u200b \t\r\n\x0b\x0c")[:1] not in tuple("=+-@＝＋－＠|%")
     assert cell[:1] not in ("\t", "\r", "\n")
 
@@ -41,11 +42,11 @@ DANGEROUS = "=cmd|' /C calc'!A0"
 
 def test_files_hold_no_formula() -> None:
     rows = [[DANGEROUS, "+1", "-1", "@x", 5, 2.5, None]]
-    data = tabular.write_csv(["=h", "b", "c", "d", "e", "f", "g"], rows)
+    data = sheets.write_csv(["=h", "b", "c", "d", "e", "f", "g"], rows)
     assert data.startswith(b"\xef\xbb\xbf")
     (head, row) = csv.reader(io.StringIO(data.decode("utf-8-sig")))
     assert head[0] == "'=h" and row == [f"'{DANGEROUS}", "'+1", "'-1", "'@x", "5", "2.5", ""]
-    book = load_workbook(io.BytesIO(tabular.write_xlsx({"s": (["=h"] * 7, rows)})))
+    book = load_workbook(io.BytesIO(sheets.write_xlsx({"s": (["=h"] * 7, rows)})))
     cells = list(book["s"][2])
     assert [c.data_type for c in cells[:4]] == ["s"] * 4 and cells[0].value == f"'{DANGEROUS}"
     assert cells[4].value == 5
@@ -98,7 +99,7 @@ def feedbacks(draw: st.DrawFn) -> Answer:
 def read_back(data: bytes, path: Path, stage: str) -> list[Answer]:
     """The answers of a table, without a database."""
     path.write_bytes(data)
-    sheet = tabular.read(path)
+    sheet = sheets.read(path)
     read = recognise(sheet.headings, stage, TASKS)
     assert read.own and read.unknown(sheet.headings) == []
     survey: Any = type("S", (), {"stage": stage, "config": CONFIG})()
@@ -137,7 +138,7 @@ def test_exported_answers_enter_another_copy_once(store: Store, tmp_path: Path) 
     two = made(store, "two")
     path = tmp_path / "answers.csv"
     path.write_bytes(exchange.full_csv(mine, "inspiration", TASKS, CONFIG))
-    sheet = tabular.read(path)
+    sheet = sheets.read(path)
     first = importing.bring_in(store, two.id, sheet)
     assert (first.rows, first.new, first.known, first.aside) == (6, 6, 0, ())
     again = importing.bring_in(store, two.id, sheet)

@@ -9,9 +9,10 @@ import pytest
 from openpyxl import Workbook
 
 from tests.survey.made import TASKS, made
+from wardround import sheets
 from wardround.errors import ConflictError, InputError, UsageError
 from wardround.store.database import Store
-from wardround.survey import importing, tabular, values
+from wardround.survey import importing, values
 from wardround.survey.answers import Added, Answer, Verdict
 from wardround.survey.design import DIMENSIONS, VERDICTS, profile
 from wardround.survey.headings import NONE, ColumnMap, read_mapping, recognise
@@ -37,11 +38,11 @@ WJX_MAP = ColumnMap(questions={5: "frequency"})
 
 def sheet_of(
     path: Path, headings: list[str], rows: list[list[str]], encoding: str = "gb18030"
-) -> tabular.Sheet:
+) -> sheets.Sheet:
     out = io.StringIO()
     csv.writer(out).writerows([headings, *rows])
     path.write_bytes(out.getvalue().encode(encoding))
-    return tabular.read(path)
+    return sheets.read(path)
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "utf-8-sig", "utf-8", "utf-16"])
@@ -109,7 +110,7 @@ def test_tencent(sqlite_store: Store, tmp_path: Path) -> None:
     for row in [TENCENT, *TENCENT_ROWS]:
         page.append(row)
     book.save(tmp_path / "腾讯问卷.xlsx")
-    sheet = tabular.read(tmp_path / "腾讯问卷.xlsx")
+    sheet = sheets.read(tmp_path / "腾讯问卷.xlsx")
     said = importing.bring_in(sqlite_store, found.id, sheet)
     assert (said.new, said.aside) == (2, ())
     assert set(said.left_out) >= {"昵称", "用户标识", "IP", "UA", "地理位置省"}
@@ -254,13 +255,13 @@ def test_damaged_files(tmp_path: Path) -> None:
     ):  # fmt: skip
         path.write_bytes(data)
         with pytest.raises(InputError, match=said):
-            tabular.read(path)
+            sheets.read(path)
     with zipfile.ZipFile(path, "w") as z:
         z.writestr("x.xml", "<x/>")
     with pytest.raises(InputError):
-        tabular.read(path)
+        sheets.read(path)
     with pytest.raises(UsageError):
-        tabular.read(tmp_path / "none")
+        sheets.read(tmp_path / "none")
 
 
 def test_what_import_refuses(sqlite_store: Store, tmp_path: Path) -> None:

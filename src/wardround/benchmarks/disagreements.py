@@ -26,6 +26,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from wardround import sheets
 from wardround.artifact import Artifact, begin, open_artifact, ref, write_atomically
 from wardround.benchmarks.record import RunRecord
 from wardround.errors import InputError, UsageError
@@ -251,7 +252,7 @@ def sheet(found: Iterable[Disagreement]) -> str:
                     "reasons": " ".join(c.reasons), "type": _type(d, kind), "place": place,
                     "words": next((d.answers[n] for n in c.made_by), "")[:400],
                 }  # fmt: skip
-            writer.writerow({k: _inert(v) for k, v in row.items()})
+            writer.writerow({k: sheets.inert(v) for k, v in row.items()})
     return text.getvalue()
 
 
@@ -262,23 +263,15 @@ def _type(d: Disagreement, kind: str) -> str:
     return shown(d.picture["modality"], kind) if d.picture else kind
 
 
-def _inert(value: str) -> str:
-    """No cell that a spreadsheet would take for a formula."""
-    return "'" + value if value[:1] in "=+-@\t\r" and value else value
-
-
 def read_sheet(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """(line from 2, row) of a filled-in sheet; `InputError` when columns are missing."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        text = path.read_text(encoding="gb18030")
-    except FileNotFoundError as e:
-        raise UsageError(f"{path}: no such file", hint="check the path") from e
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    missing = [c for c in ("benchmark", "case", "verdict") if c not in (rows.fieldnames or [])]
+    """(row number, row) of a filled-in sheet; `InputError` when columns are missing."""
+    sheet = sheets.read(path)
+    missing = [c for c in ("benchmark", "case", "verdict") if c not in sheet.headings]
     if missing:
         raise InputError(
             f"no column {', '.join(missing)}", path=path, hint="start from sheet.csv of the list"
         )
-    return [(rows.line_num, {k: (v or "").strip() for k, v in row.items() if k}) for row in rows]
+    blank = dict.fromkeys(sheet.headings, "")
+    return [
+        (r.number, blank | dict(zip(sheet.headings, r.cells, strict=False))) for r in sheet.rows
+    ]

@@ -1,4 +1,4 @@
-"""Doctors' scores from a table: one row for each item and rater, as CSV from any spreadsheet.
+"""Doctors' scores from a table: one row for each item and rater, as any spreadsheet saves it.
 
 Columns, under any of the names in `COLUMNS`, in any order, further ones ignored:
 
@@ -9,21 +9,20 @@ Columns, under any of the names in `COLUMNS`, in any order, further ones ignored
     turn        from 1, default 1
     repeat      from 1, default 1
 
-UTF-8 with or without BOM, or GB18030; separated by commas, semicolons or tabs. Rows are numbered as a spreadsheet
-shows them: the header is row 1.
+CSV in any of its encodings, or XLSX (`wardround.sheets`). Rows are numbered as a spreadsheet shows them: the header is
+row 1.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from wardround.errors import InputError, UsageError
+from wardround import sheets
+from wardround.errors import InputError
 from wardround.records import Exclusion, Record
-from wardround.rows import encoding_of
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "item": ("item", "case", "id", "item_id", "case_id", "题目", "题号", "编号", "病例", "病例编号"),
@@ -53,8 +52,6 @@ def read_scores(path: Path) -> tuple[list[Rating], list[Exclusion]]:
 
     Raises `UsageError` when the file is missing, `InputError` naming the row for anything that can't be read.
     """
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file", hint="check the path")
     ratings: list[Rating] = []
     blank: list[Exclusion] = []
     for number, row in _rows(path):
@@ -86,35 +83,19 @@ def aside(path: Path, row: int, what: str, reason: str, detail: str) -> Exclusio
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """(row number, our column name → stripped cell); empty rows skipped."""
-    with open(path, encoding=encoding_of(path), newline="") as f:
-        header = f.readline()
-        f.seek(0)
-        reader = csv.reader(f, delimiter=max(",;\t", key=header.count), strict=True)
-        places: dict[str, int] = {}
-        number = 0
-        try:
-            for number, cells in enumerate(reader, start=1):
-                if not any(c.strip() for c in cells):
-                    continue
-                if not places:
-                    places = _places(cells, path, number)
-                    continue
-                if len(cells) <= max(places.values()):
-                    raise InputError(
-                        f"only {len(cells)} cells", path=path, row=number,
-                        hint="every row needs the header's columns",
-                    )  # fmt: skip
-                yield number, {name: cells[i].strip() for name, i in places.items()}
-        except csv.Error as e:
+    """(row number, our column name → cell); empty rows skipped."""
+    sheet = sheets.read(path)
+    places = _places(sheet.headings, path)
+    for line in sheet.rows:
+        if len(line.cells) <= max(places.values()):
             raise InputError(
-                f"malformed CSV: {e}", path=path, row=number + 1, hint="mend the row"
-            ) from e
-    if not places:
-        raise InputError("empty", path=path, hint="it needs a header and a row for each score")
+                f"only {len(line.cells)} cells", path=path, row=line.number,
+                hint="every row needs the header's columns",
+            )  # fmt: skip
+        yield line.number, {name: line.cells[i] for name, i in places.items()}
 
 
-def _places(header: Sequence[str], path: Path, row: int) -> dict[str, int]:
+def _places(header: Sequence[str], path: Path) -> dict[str, int]:
     """Our column name → its index in the file."""
     found: dict[str, int] = {}
     for i, cell in enumerate(header):
@@ -124,7 +105,7 @@ def _places(header: Sequence[str], path: Path, row: int) -> dict[str, int]:
                 continue
             if ours in found:
                 raise InputError(
-                    f"two columns for {ours}: {header[found[ours]]!r} and {cell!r}", path=path, row=row,
+                    f"two columns for {ours}: {header[found[ours]]!r} and {cell!r}", path=path, row=1,
                     hint="keep one of them",
                 )  # fmt: skip
             found[ours] = i
@@ -132,7 +113,7 @@ def _places(header: Sequence[str], path: Path, row: int) -> dict[str, int]:
     if absent:
         known = "; ".join(f"{name}: {', '.join(COLUMNS[name])}" for name in absent)
         raise InputError(
-            f"no column for {' and '.join(absent)} (found: {', '.join(header)})", path=path, row=row,
+            f"no column for {' and '.join(absent)} (found: {', '.join(header)})", path=path, row=1,
             hint=f"name it one of: {known}",
         )  # fmt: skip
     return found

@@ -31,6 +31,7 @@ from wardround.corpus.readback import DOCUMENTS, rows_of, train_columns
 from wardround.errors import UsageError
 from wardround.metrics.proportions import allocate, sample_size
 from wardround.records import Document, Record, Sample
+from wardround.sheets import inert
 
 By = Literal["refined", "specialty"]
 Scope = Literal["stratum", "whole"]
@@ -56,7 +57,6 @@ COLUMNS = {
 
 CELL = 32_767
 CUT = "……（单元格放不下，其余略；全文见数据集 / cut: too long for a cell, whole in the dataset）"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Drawn(Record, frozen=True, kw_only=True):
@@ -257,8 +257,7 @@ def _texts(fields: Mapping[str, str | tuple[str, ...]], name: str) -> tuple[str,
 def _cell(text: str) -> str:
     """A cell that Excel shows as it is: no control characters, not run as a formula, not longer than it takes."""
     text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
-    if text.startswith(_FORMULA):
-        text = "'" + text
+    text = inert(text)
     return text if len(text) <= CELL else text[: CELL - len(CUT)] + CUT
 
 

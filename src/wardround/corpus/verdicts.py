@@ -1,7 +1,7 @@
 """The checking sheet read back: what the doctors' verdicts say of the whole training side.
 
-A sheet comes back from a spreadsheet program, so it may be UTF-8 with or without a byte-order mark, GB18030 or
-UTF-16, separated by commas, semicolons or tabs, its columns moved and further ones added. Every row is held
+A sheet comes back from a spreadsheet program, so it may be a workbook, or CSV of any encoding and separator, its
+columns moved and further ones added. Every row is held
 against the dataset: an id that is not in it, a row of another stratum, an id twice or a verdict outside the list
 is an error that names the row (numbered as the spreadsheet shows them, the header is row 1), and all of them are
 reported at once. A row without a verdict is not judged yet and counts for nothing, neither right nor wrong.
@@ -12,13 +12,12 @@ each stratum weighs what it weighs in the dataset, whatever number was drawn fro
 
 from __future__ import annotations
 
-import csv
-import io
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from wardround import sheets
 from wardround.corpus.readback import train_columns
 from wardround.corpus.sampling import (
     BAD,
@@ -35,7 +34,6 @@ from wardround.corpus.sampling import (
 from wardround.errors import InputError, UsageError
 from wardround.metrics.proportions import NONE, Share, Stratum, post_stratified, wilson
 from wardround.records import Record
-from wardround.rows import encoding_of
 
 SHOWN = 8
 NEEDED = ("id", "stratum", "verdict")
@@ -210,33 +208,20 @@ def _strata_of(dataset: Path, ids: set[str], by: By) -> dict[str, str]:
 
 
 def _rows(path: Path) -> Iterator[_Row]:
-    text = _text(path).replace("\r\n", "\n").replace("\r", "\n")
-    delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    places: dict[str, int] = {}
-    number = 0
-    try:
-        for number, cells in enumerate(reader, start=1):
-            if not any(c.strip() for c in cells):
-                continue
-            if not places:
-                places = _places(cells, path, number)
-                continue
-            if len(cells) <= max(places[name] for name in NEEDED):
-                raise InputError(
-                    f"only {len(cells)} cells", path=path, row=number, hint="mend the row"
-                )
-            yield _Row(
-                number=number,
-                cells={name: cells[i].strip() for name, i in places.items() if i < len(cells)},
+    sheet = sheets.read(path)
+    places = _places(sheet.headings, path)
+    for line in sheet.rows:
+        if len(line.cells) <= max(places[name] for name in NEEDED):
+            raise InputError(
+                f"only {len(line.cells)} cells", path=path, row=line.number, hint="mend the row"
             )
-    except csv.Error as e:
-        raise InputError(
-            f"malformed CSV: {e}", path=path, row=number + 1, hint="save the sheet as CSV again"
-        ) from e
+        yield _Row(
+            number=line.number,
+            cells={name: line.cells[i] for name, i in places.items() if i < len(line.cells)},
+        )
 
 
-def _places(header: Sequence[str], path: Path, row: int) -> dict[str, int]:
+def _places(header: Sequence[str], path: Path) -> dict[str, int]:
     """Our column name → its index; a heading is known by its first word."""
     names = {
         _plain(heading.split()[0].partition("（")[0]): ours for ours, heading in COLUMNS.items()
@@ -249,36 +234,19 @@ def _places(header: Sequence[str], path: Path, row: int) -> dict[str, int]:
             continue
         if ours in found:
             raise InputError(
-                f"two columns named {words[0]}", path=path, row=row, hint="remove one of them"
+                f"two columns named {words[0]}", path=path, row=1, hint="remove one of them"
             )
         found[ours] = i
     absent = [COLUMNS[name] for name in NEEDED if name not in found]
     if absent:
         raise InputError(
-            f"no column {'、'.join(absent)}", path=path, row=row, hint="keep the sheet's headings"
+            f"no column {'、'.join(absent)}", path=path, row=1, hint="keep the sheet's headings"
         )
     return found
 
 
 def _plain(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).lower().split())
-
-
-def _text(path: Path) -> str:
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file", hint="check the path")
-    data = path.read_bytes()
-    if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
-        raise UsageError(
-            f"{path}: a spreadsheet workbook, not CSV",
-            hint="in the spreadsheet program choose Save as, CSV UTF-8 (逗号分隔)",
-        )
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        try:
-            return data.decode("utf-16")
-        except UnicodeDecodeError as e:
-            raise InputError(f"broken UTF-16: {e}", path=path, hint="save it again") from e
-    return data.decode(encoding_of(path))
 
 
 def lines(checked: Checked) -> Iterator[str]:

@@ -21,6 +21,7 @@ from wardround.artifact import Workspace, sha256_file, write_atomically
 from wardround.errors import ArtifactError
 from wardround.review.snapshot import Item, Review, Snapshot
 from wardround.rows import read_json_rows
+from wardround.sheets import inert
 
 SAMPLE_WORDS = {"good": "合格", "minor": "有小问题", "bad": "不合格"}
 GRAVITY = ("good", "minor", "bad")
@@ -40,15 +41,10 @@ def _put_csv(
     writer.writerow(header)
     count = 0
     for row in rows:
-        writer.writerow([_inert(str(cell)) for cell in row])
+        writer.writerow([inert(str(cell)) for cell in row])
         count += 1
     write_atomically(ws.file(name), text.getvalue().encode("utf-8-sig" if bom else "utf-8"))
     return count
-
-
-def _inert(text: str) -> str:
-    """No cell that a spreadsheet would take for a formula."""
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _comments(reviews: Sequence[Review]) -> str:

@@ -8,22 +8,20 @@ scores, model names, which run an answer is from) goes into an item's `data`, ne
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from wardround import taxonomy
+from wardround import sheets, taxonomy
 from wardround.artifact import Artifact, InputRef, open_artifact, ref
 from wardround.errors import InputError, UsageError
 from wardround.records import Record, Score, decode
 from wardround.review import candidates, forms
 from wardround.review.study import Field, Kind, NewItem, Part
-from wardround.rows import encoding_of, read_json_rows
+from wardround.rows import read_json_rows
 
 Gold = Mapping[str, dict[str, Any]]
 """Item key → field → right value."""
@@ -99,11 +97,8 @@ def specialty_id(name: str) -> str:
 
 def from_sheet(path: Path, gold: Gold | None = None) -> Source:
     """The rows of a checking sheet (`wardround sample`)."""
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file", hint="write one with `wardround sample`")
-    encoding = encoding_of(path)
-    rows = list(csv.reader(io.StringIO(path.read_text(encoding=encoding), newline="")))
-    header = rows[0] if rows else []
+    sheet = sheets.read(path)
+    header = sheet.headings
     places = {name.split(" ")[-1].split("（")[0]: n for n, name in enumerate(header)}
     needed = ("id", "input", "verdict")
     if any(n not in places for n in needed) or "answer" not in places:
@@ -111,13 +106,12 @@ def from_sheet(path: Path, gold: Gold | None = None) -> Source:
             "not a checking sheet", path=path, hint="write one with `wardround sample`"
         )
 
-    def cell(row: list[str], name: str) -> str:
+    def cell(row: Sequence[str], name: str) -> str:
         return row[places[name]] if name in places and places[name] < len(row) else ""
 
     items = []
-    for row in rows[1:]:
-        if not any(c.strip() for c in row):
-            continue
+    for line in sheet.rows:
+        row = line.cells
         key, stratum = cell(row, "id"), cell(row, "stratum")
         body = [part_of("input", "question", "输入", "Input", cell(row, "input"))]
         body += [
@@ -132,13 +126,13 @@ def from_sheet(path: Path, gold: Gold | None = None) -> Source:
             NewItem(
                 key=key, specialty=specialty_id(stratum.rpartition("/")[2]), body=tuple(body),
                 content=(part_of("answer", "answer", "参考答案", "Reference answer", cell(row, "answer")),),
-                data={"cells": row, "stratum": stratum}, gold=(gold or {}).get(key),
+                data={"cells": list(row), "stratum": stratum}, gold=(gold or {}).get(key),
             )
         )  # fmt: skip
     columns = {"verdict": places["verdict"], "comment": places.get("comment", -1)}
     return Source(
         kind="sample", form=forms.sample_form(), items=tuple(items),
-        record=record_of(path, (), "sheet", header=header, columns=columns),
+        record=record_of(path, (), "sheet", header=list(header), columns=columns),
         guide_zh="对照原文检查参考答案。", guide_en="Check the reference answer against its source.",
     )  # fmt: skip
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from wardround import sheets
 from wardround.records import Record
-from wardround.survey import tabular
 from wardround.survey.design import ASKED, DIMENSIONS, VERDICTS, SurveyConfig, SurveyTask, profile
 from wardround.survey.release import Released
 from wardround.survey.results import Given, Results
@@ -103,7 +103,7 @@ def full_csv(
     answers: Sequence[Given], stage: str, tasks: Sequence[SurveyTask], config: SurveyConfig
 ) -> bytes:
     """All of the answers in one CSV file, which `importing` reads back exactly."""
-    return tabular.write_csv(*table(columns(stage, tasks, config, full=True), answers))
+    return sheets.write_csv(*table(columns(stage, tasks, config, full=True), answers))
 
 
 def full_xlsx(
@@ -111,7 +111,7 @@ def full_xlsx(
 ) -> bytes:
     """All of the answers in a workbook, the scales on its second sheet."""
     made = table(columns(stage, tasks, config, full=True), answers)
-    return tabular.write_xlsx({"answers": made, "scales": _scales(stage)})
+    return sheets.write_xlsx({"answers": made, "scales": _scales(stage)})
 
 
 def released_csv(
@@ -119,7 +119,7 @@ def released_csv(
 ) -> tuple[bytes, bytes]:
     """Two CSV files: the answers with coarse profiles, and the texts apart from them."""
     made = table(columns(stage, tasks, config, full=False), released.answers)
-    return tabular.write_csv(*made), tabular.write_csv(*_texts(released, tasks))
+    return sheets.write_csv(*made), sheets.write_csv(*_texts(released, tasks))
 
 
 def released_xlsx(
@@ -127,8 +127,8 @@ def released_xlsx(
 ) -> bytes:
     """A workbook: answers with coarse profiles, texts, scales."""
     made = table(columns(stage, tasks, config, full=False), released.answers)
-    sheets = {"answers": made, "texts": _texts(released, tasks), "scales": _scales(stage)}
-    return tabular.write_xlsx(sheets)
+    texts, scales = _texts(released, tasks), _scales(stage)
+    return sheets.write_xlsx({"answers": made, "texts": texts, "scales": scales})
 
 
 def _texts(released: Released, tasks: Sequence[SurveyTask]) -> tuple[list[str], list[list[str]]]:
@@ -168,11 +168,11 @@ def results_csv(found: Results) -> bytes:
         row += [f.keep_share.value, f.keep_share.low, f.keep_share.high, d.outcome]
         row += ["yes" if d.kept else "no", d.reason or d.zh, d.reason or d.en]
         rows.append([round(v, 4) if isinstance(v, float) else v for v in row])
-    return tabular.write_csv(heads, rows)
+    return sheets.write_csv(heads, rows)
 
 
 def links_csv(urls: Sequence[str]) -> bytes:
     """The links of a batch, numbered, for sending out."""
-    return tabular.write_csv(
+    return sheets.write_csv(
         ["序号 number", "链接 link"], [[n, u] for n, u in enumerate(urls, start=1)]
     )

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from wardround import taxonomy
+from wardround import sheets, taxonomy
 from wardround.errors import InputError, UsageError
 from wardround.records import Record
 from wardround.store.database import Store
-from wardround.survey import tabular
 from wardround.survey.design import SurveyTask
 from wardround.survey.grouping import Addition, Board, board, merge, name_new, new_key, reject
 
@@ -51,7 +50,7 @@ def write(store: Store, survey_id: int) -> bytes:
     """The sheet as CSV."""
     found = board(store, survey_id)
     rows = [_row(a, found) for a in found.additions]
-    return tabular.write_csv([f"{k} {zh}" for k, zh in COLUMNS.items()], rows)
+    return sheets.write_csv([f"{k} {zh}" for k, zh in COLUMNS.items()], rows)
 
 
 def _row(a: Addition, found: Board) -> list[str | int]:
@@ -67,7 +66,7 @@ def _row(a: Addition, found: Board) -> list[str | int]:
 
 def read(store: Store, survey_id: int, path: Path, *, actor: int | None = None) -> Settled:
     """Carry out a filled-in sheet. `InputError` naming every row that can't be."""
-    sheet = tabular.read(path)
+    sheet = sheets.read(path)
     found = board(store, survey_id)
     rows = _rows(sheet, found, path)
     groups = _groups([r for r in rows if r.decision == "new"], found, path)
@@ -96,7 +95,7 @@ def read(store: Store, survey_id: int, path: Path, *, actor: int | None = None) 
     )  # fmt: skip
 
 
-def _rows(sheet: tabular.Sheet, found: Board, path: Path) -> list[_Row]:
+def _rows(sheet: sheets.Sheet, found: Board, path: Path) -> list[_Row]:
     places = {(h.split() or [""])[0]: i for i, h in enumerate(sheet.headings)}
     missing = [k for k in ("id", "decision", "task") if k not in places]
     if missing:

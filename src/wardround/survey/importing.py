@@ -19,6 +19,7 @@ from sqlalchemy import Connection, insert, select
 
 from wardround.errors import ConflictError, UsageError
 from wardround.records import Record, encode
+from wardround.sheets import Line, Sheet
 from wardround.store import base, events
 from wardround.store.database import Store
 from wardround.survey import tables as t
@@ -28,7 +29,6 @@ from wardround.survey.design import DIMENSIONS, SurveyTask, profile
 from wardround.survey.desk import keep_additions
 from wardround.survey.headings import NONE, ColumnMap, Read, recognise, skeleton
 from wardround.survey.surveys import Survey, load, shown
-from wardround.survey.tabular import Line, Sheet
 
 Fault = tuple[str, str, str]
 """A column's target ("" for none), and what is wrong, Chinese and English."""

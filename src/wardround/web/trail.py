@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, select
 
 from wardround.records import Record
+from wardround.sheets import inert
 from wardround.store.database import Store
 from wardround.store.people import event, user
 
@@ -154,7 +155,7 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return inert(text)
 
 
 class Change(Record, frozen=True, kw_only=True):

@@ -13,13 +13,14 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from wardround.errors import ConflictError, UsageError
 from wardround.review import coordinating, drafts, history, opening, panel, progress
 from wardround.store.database import Store
 from wardround.web import guard, study_words, words
 from wardround.web.guard import Db, Who, access
+from wardround.web.keeping import LARGEST, DraftIn, keep
 from wardround.web.pages import Card, Link, go, is_htmx, render
 from wardround.web.routes.dashboard import closed_to
 from wardround.web.sessions import Person
@@ -28,8 +29,6 @@ from wardround.web.words import said, t
 router = guard.router()
 READERS = {"panel", "admin", "auditor"}
 LINKS = (Link(href="/panel", zh="专家组", en="Panel", roles=frozenset(READERS)),)
-MAX_DRAFT = 1_000_000
-"""Bytes of a draft: room for every part rewritten."""
 STEPS = 8
 """Steps offered where no version was ever written."""
 
@@ -122,7 +121,7 @@ def _desk(
 @access({"panel"})
 async def decide(request: Request, item_id: int, person: Who, db: Db) -> Response:
     """Settle the item, and the next one in the same answer."""
-    form = await request.form(max_fields=1000, max_part_size=4 * MAX_DRAFT)
+    form = await request.form(max_fields=1000, max_part_size=4 * LARGEST)
     return await run_in_threadpool(_decide, request, item_id, person, db, form)
 
 
@@ -218,12 +217,10 @@ def _keep(db: Store, user_id: int, item_id: int, given: DraftBody) -> None:
     drafts.save_draft(db, user_id, place_of(item_id), msgspec.to_builtins(given), version=version)
 
 
-class DraftIn(msgspec.Struct, forbid_unknown_fields=True):
-    """What the page sends while it is written on. `replace`: over whatever another tab saved."""
+class _Draft(DraftIn):
+    """An unfinished decision."""
 
-    version: int
     body: DraftBody
-    replace: bool = False
 
 
 @router.put("/panel/{item_id}/draft")
@@ -231,28 +228,9 @@ class DraftIn(msgspec.Struct, forbid_unknown_fields=True):
 async def draft(request: Request, item_id: int, person: Who, db: Db) -> Response:
     """Keep what is on the page. 409 where another tab saved since."""
     raw = await request.body()
-    return await run_in_threadpool(_save, raw, item_id, person, db)
 
-
-def _save(raw: bytes, item_id: int, person: Person, db: Store) -> Response:
-    if len(raw) > MAX_DRAFT:
-        return JSONResponse(
-            {"error": t("草稿太长，没有保存。", "The draft is too long to keep.")}, status_code=413
-        )
-    try:
-        given = msgspec.json.decode(raw, type=DraftIn)
-    except msgspec.DecodeError:
-        return JSONResponse(
-            {"error": t("草稿没有保存。", "The draft was not kept.")}, status_code=422
-        )
-    with db.read() as conn:
+    def place(conn: Connection, _: _Draft) -> str:
         closed_to(conn, history.history(conn, item_id), person)
-        _, there = drafts.read_draft(conn, person.id, place_of(item_id))
-    try:
-        version = drafts.save_draft(
-            db, person.id, place_of(item_id), msgspec.to_builtins(given.body),
-            version=there if given.replace else given.version,
-        )  # fmt: skip
-    except ConflictError as e:
-        return JSONResponse({"error": words.message(e), "version": there}, status_code=409)
-    return JSONResponse({"version": version})
+        return place_of(item_id)
+
+    return await run_in_threadpool(keep, db, person.id, raw, _Draft, place)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, RowMapping, select
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from wardround.errors import ConflictError, RefusedError, WardroundError
 from wardround.review import desk, drafts, handing_in, opening
@@ -25,6 +25,7 @@ from wardround.store.database import Store
 from wardround.taxonomy import specialties
 from wardround.web import guard, words
 from wardround.web.guard import Db, Who, access
+from wardround.web.keeping import LARGEST, DraftIn, keep
 from wardround.web.pages import Card, Link, environment, go, is_htmx, render
 from wardround.web.sessions import Person
 from wardround.web.words import pair, said, t
@@ -32,8 +33,6 @@ from wardround.web.words import pair, said, t
 router = guard.router()
 REVIEWERS = {"reviewer", "panel", "doctor"}
 LINKS = (Link(href="/review", zh="评审", en="Review", roles=frozenset(REVIEWERS)),)
-MAX_DRAFT = 400_000
-"""Bytes of a draft: room for the longest comment and revision."""
 
 for _english, _chinese in (
     (r"not complete:", "还没有填完，请看标红的地方。"),
@@ -185,7 +184,7 @@ def _specialty(name: str) -> str:
 @access(REVIEWERS)
 async def submit(request: Request, slug: str, person: Who, db: Db) -> Response:
     """Hand in, and the next item in the same answer."""
-    form = await request.form(max_fields=200, max_part_size=4 * MAX_DRAFT)
+    form = await request.form(max_fields=200, max_part_size=4 * LARGEST)
     place = _number(form, "assignment"), _number(form, "version")
     given: ReviewIn | None = None
 
@@ -276,14 +275,12 @@ def undo(request: Request, slug: str, person: Who, db: Db) -> Response:
     return _desk(request, db, slug, person, back=True)
 
 
-class DraftIn(msgspec.Struct, forbid_unknown_fields=True):
-    """An unfinished review, as the page sends it. `replace`: over whatever another tab saved."""
+class _Draft(DraftIn):
+    """An unfinished review."""
 
     item: int
     round: int
-    version: int
     body: dict[str, Any]
-    replace: bool = False
 
 
 @router.put("/review/{slug}/draft")
@@ -291,28 +288,9 @@ class DraftIn(msgspec.Struct, forbid_unknown_fields=True):
 async def draft(request: Request, slug: str, person: Who, db: Db) -> Response:
     """Keep what is on the page. 409 with the newer draft's version where another tab was here since."""
     raw = await request.body()
-    return await run_in_threadpool(_save, raw, slug, person, db)
 
-
-def _save(raw: bytes, slug: str, person: Person, db: Store) -> Response:
-    if len(raw) > MAX_DRAFT:
-        return JSONResponse(
-            {"error": t("草稿太长，没有保存。", "The draft is too long to keep.")}, status_code=413
-        )
-    try:
-        given = msgspec.json.decode(raw, type=DraftIn)
-    except msgspec.DecodeError:
-        return JSONResponse(
-            {"error": t("草稿没有保存。", "The draft was not kept.")}, status_code=422
-        )
-    place = drafts.place_of(given.item, given.round)
-    with db.read() as conn:
+    def place(conn: Connection, given: _Draft) -> str:
         desk.member_row(conn, opening.study_row(conn, slug)["id"], person.id)
-        _, there = drafts.read_draft(conn, person.id, place)
-    try:
-        version = drafts.save_draft(
-            db, person.id, place, given.body, version=there if given.replace else given.version
-        )
-    except ConflictError as e:
-        return JSONResponse({"error": words.message(e), "version": there}, status_code=409)
-    return JSONResponse({"version": version})
+        return drafts.place_of(given.item, given.round)
+
+    return await run_in_threadpool(keep, db, person.id, raw, _Draft, place)

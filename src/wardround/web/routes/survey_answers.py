@@ -13,7 +13,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wardround import taxonomy
+from wardround import sheets, taxonomy
 from wardround.errors import ConflictError, InputError, UsageError, WardroundError
 from wardround.records import encode
 from wardround.report import survey as shown
@@ -26,7 +26,6 @@ from wardround.survey import (
     headings,
     importing,
     surveys,
-    tabular,
     task_list,
 )
 from wardround.survey.exporting import export as export_
@@ -254,7 +253,7 @@ def _told(error: WardroundError) -> str:
     return message(error)
 
 
-def _plan(db: Store, found: Survey, sheet: tabular.Sheet, read: headings.Read) -> dict[str, Any]:
+def _plan(db: Store, found: Survey, sheet: sheets.Sheet, read: headings.Read) -> dict[str, Any]:
     """How each column is read, and a mapping to fill in."""
     return {
         "columns": list(zip(sheet.headings, read.targets, strict=True)),
@@ -264,7 +263,7 @@ def _plan(db: Store, found: Survey, sheet: tabular.Sheet, read: headings.Read) -
 
 def _uploaded(
     file: UploadFile, mapping: UploadFile | None
-) -> tuple[tabular.Sheet, headings.ColumnMap]:
+) -> tuple[sheets.Sheet, headings.ColumnMap]:
     """The table and the mapping that were sent; errors name the files as the sender does."""
     with tempfile.TemporaryDirectory() as folder:
         path, other = Path(folder) / "table", Path(folder) / "mapping.yaml"
@@ -272,7 +271,7 @@ def _uploaded(
         name = Path(file.filename or "table").name[:80]
         read_by = headings.NONE
         try:
-            sheet = msgspec.structs.replace(tabular.read(path), name=name)
+            sheet = msgspec.structs.replace(sheets.read(path), name=name)
             if mapping is not None and mapping.filename:
                 other.write_bytes(mapping.file.read())
                 read_by = headings.read_mapping(other)

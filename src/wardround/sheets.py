@@ -1,4 +1,4 @@
-"""Tables as files: CSV and XLSX, written so that no cell is ever a formula, read whatever program saved them.
+"""Tables that people fill in, as files: CSV and XLSX, written so that no cell is ever a formula, read whatever program saved them.
 
 A text that a spreadsheet would take for a formula gets an apostrophe in front; so does a text that has one before
 such a beginning already, which makes it exact both ways: `inert` writes, `plain` reads. CSV is written as UTF-8 with
@@ -158,7 +158,13 @@ def _encoding(path: Path) -> str:
 
 
 def _xlsx(path: Path) -> Iterator[tuple[int, list[str]]]:
-    from openpyxl import load_workbook
+    try:
+        from openpyxl import load_workbook
+    except ImportError:
+        raise UsageError(
+            f"{path}: a spreadsheet workbook; reading one needs openpyxl",
+            hint="pip install 'wardround[web]', or in the spreadsheet program choose Save as, CSV UTF-8 (逗号分隔)",
+        ) from None
 
     try:
         with zipfile.ZipFile(path) as z:
@@ -173,7 +179,10 @@ def _xlsx(path: Path) -> Iterator[tuple[int, list[str]]]:
     except InputError:
         raise
     except Exception as e:  # whatever a damaged or hostile file makes of the reader
-        raise InputError(f"not a readable XLSX file ({e})", path=path, hint="save it again") from e
+        raise InputError(
+            f"not a readable XLSX file ({e})", path=path,
+            hint="save it again, or as CSV UTF-8 (逗号分隔)",
+        ) from e  # fmt: skip
 
 
 def _text(value: object) -> str:
