@@ -161,7 +161,7 @@ def test_however_the_spreadsheet_saved_it(tmp_path: Path, encoding: str, delimit
 
 
 def test_a_sheet_saved_as_a_workbook(tmp_path: Path) -> None:
-    dataset, out, rows = drawn(tmp_path)
+    dataset, _, rows = drawn(tmp_path)
     for r in rows:
         r["verdict"] = GOOD
     book = tmp_path / "check.xlsx"

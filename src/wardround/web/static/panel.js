@@ -5,7 +5,6 @@
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   const word = (name) => $(`[data-word="${name}"]`, $("#words").content).textContent;
   const form = () => $("#panel form");
-  let timer = 0, saving = Promise.resolve(), base = 0, sentBody = "";
   document.documentElement.classList.add("js");
 
   const decision = () => $("[name=decision]:checked", form())?.value ?? "";
@@ -56,41 +55,7 @@
     }
     return { decision: decision(), version: Number(version()), reason: $("[name=reason]", f).value, amended };
   }
-  function later() { clearTimeout(timer); timer = setTimeout(save, 700); }
-  function save(replace = false) {
-    clearTimeout(timer); timer = 0;
-    const f = form();
-    if (!f || f.dataset.leaving) return saving;
-    const text = JSON.stringify(body());
-    if (text === sentBody && !replace) return saving;
-    saving = saving.then(async () => {
-      if (form() !== f || f.dataset.leaving) return;
-      try {
-        const reply = await fetch(`/panel/${f.dataset.item}/draft`, {
-          method: "PUT", keepalive: text.length < 20000, headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": window.wardround.token() },
-          body: JSON.stringify({ version: base, body: JSON.parse(text), replace }),
-        });
-        const said = await reply.json();
-        if (form() !== f) return;
-        if (reply.ok) { base = said.version; sentBody = text; $(".state", f).textContent = word("saved"); }
-        else if (reply.status === 409) newer(f);
-        else $(".state", f).textContent = said.error ?? word("unsaved");
-      } catch { if (form() === f) { $(".state", f).textContent = word("unsaved"); timer = setTimeout(save, 4000); } }
-    });
-    return saving;
-  }
-  function newer(f) {
-    const load = document.createElement("button"), over = document.createElement("button");
-    load.type = over.type = "button"; load.className = over.className = "small";
-    load.textContent = word("load"); over.textContent = word("replace");
-    load.addEventListener("click", () => location.reload());
-    over.addEventListener("click", () => save(true));
-    $(".state", f).replaceChildren(word("newer"), " ", load, " ", over);
-  }
-  document.addEventListener("input", (event) => { if (form()?.contains(event.target)) later(); });
-  document.addEventListener("visibilitychange", () => { if (document.hidden && timer) save(); });
-  addEventListener("pagehide", () => { if (timer) save(); });
-  addEventListener("beforeunload", (event) => { if (timer && form() && !form().dataset.leaving) { save(); event.preventDefault(); } });
+  const { later, stop, begin: drafting } = window.wardround.draft({ form, body, url: (f) => `/panel/${f.dataset.item}/draft` });
 
   // Handing in
   document.addEventListener("submit", (event) => {
@@ -103,7 +68,7 @@
       wrong[1]?.focus();
       return;
     }
-    clearTimeout(timer); timer = 0;
+    stop();
     f.dataset.leaving = "1";
   }, true);
   document.addEventListener("htmx:afterRequest", (event) => {
@@ -114,12 +79,11 @@
     later();
   });
   function begin() {
-    clearTimeout(timer); timer = 0;
+    stop();
     const f = form();
     if (!f) return;
     f.noValidate = true; // what is missing is said below, in the page's language
-    base = Number(f.dataset.draftVersion);
-    sentBody = JSON.stringify(body());
+    drafting();
     show();
   }
   document.addEventListener("htmx:afterSwap", () => {

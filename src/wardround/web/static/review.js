@@ -8,7 +8,6 @@
   const form = () => $("#desk form.task");
   let now = 0; // the field that takes the next number key
   let started = performance.now(), hiddenFor = 0, hiddenAt = 0;
-  let timer = 0, saving = Promise.resolve(), base = 0, sentBody = "";
 
   // Fields
   const fields = () => $$(".judged", form() ?? document.createElement("i"));
@@ -122,45 +121,14 @@
     for (const t of $$("[name^='revise.']", f)) if (t.value !== t.dataset.was) revision[t.name.slice(7)] = t.value;
     return { scores, comment: $("[name=comment]", f)?.value ?? "", spans: spans(), revision: Object.keys(revision).length ? revision : null };
   }
-  function later() { clearTimeout(timer); timer = setTimeout(save, 700); }
-  function save(replace = false) {
-    clearTimeout(timer); timer = 0;
-    const f = form();
-    if (!f || f.dataset.leaving) return saving;
-    const text = JSON.stringify(body());
-    if (text === sentBody && !replace) return saving;
-    const place = { item: Number($("[name=item]", f).value), round: Number($("[name=round]", f).value) };
-    saving = saving.then(async () => {
-      if (form() !== f || f.dataset.leaving) return;
-      try {
-        const reply = await fetch(`/review/${f.dataset.slug}/draft`, {
-          method: "PUT", keepalive: text.length < 20000, headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": window.wardround.token() },
-          body: JSON.stringify({ ...place, version: base, body: JSON.parse(text), replace }),
-        });
-        const said = await reply.json();
-        if (form() !== f) return;
-        if (reply.ok) { base = said.version; sentBody = text; $(".state").textContent = word("saved"); }
-        else if (reply.status === 409) newer();
-        else $(".state").textContent = said.error ?? word("unsaved");
-      } catch { if (form() === f) { $(".state").textContent = word("unsaved"); timer = setTimeout(save, 4000); } }
-    });
-    return saving;
-  }
-  function newer() {
-    const load = document.createElement("button"), over = document.createElement("button");
-    load.type = over.type = "button"; load.className = over.className = "small";
-    load.textContent = word("load"); over.textContent = word("replace");
-    load.addEventListener("click", () => location.reload());
-    over.addEventListener("click", () => save(true));
-    $(".state").replaceChildren(word("newer"), " ", load, " ", over);
-  }
-  document.addEventListener("input", (event) => { if (form()?.contains(event.target)) later(); });
+  const { later, stop, begin: drafting } = window.wardround.draft({
+    form, body, url: (f) => `/review/${f.dataset.slug}/draft`,
+    place: (f) => ({ item: Number($("[name=item]", f).value), round: Number($("[name=round]", f).value) }),
+  });
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) { hiddenAt = performance.now(); if (timer) save(); }
+    if (document.hidden) hiddenAt = performance.now();
     else if (hiddenAt) { hiddenFor += performance.now() - hiddenAt; hiddenAt = 0; }
   });
-  addEventListener("pagehide", () => { if (timer) save(); });
-  addEventListener("beforeunload", (event) => { if (timer && form() && !form().dataset.leaving) { save(); event.preventDefault(); } });
 
   // Handing in
   document.addEventListener("submit", (event) => {
@@ -169,7 +137,7 @@
     if (f.dataset.task !== "revise" && missing()) { event.preventDefault(); event.stopImmediatePropagation(); return; }
     $("[name=seconds]", f).value = ((performance.now() - started - hiddenFor) / 1000).toFixed(1);
     for (const t of $$("[name^='revise.']", f)) t.disabled = t.value === t.dataset.was;
-    clearTimeout(timer); timer = 0;
+    stop();
     f.dataset.leaving = "1";
   }, true);
   document.addEventListener("htmx:afterRequest", (event) => {
@@ -181,14 +149,12 @@
   });
   function begin() {
     started = performance.now(); hiddenFor = 0; hiddenAt = document.hidden ? started : 0;
-    clearTimeout(timer); timer = 0;
+    stop();
     const f = form();
     if (!f) return;
-    base = Number(f.dataset.draftVersion);
     fields().forEach(explain);
     drawMarks();
-    sentBody = f.dataset.restored ? "" : JSON.stringify(body());
-    if (f.dataset.restored) later(); // what came back after a login is no draft yet
+    drafting(Boolean(f.dataset.restored)); // what came back after a login is no draft yet
     const first = fields().findIndex((g) => !answered(g));
     point(first < 0 ? 0 : first);
   }
