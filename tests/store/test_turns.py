@@ -283,6 +283,19 @@ def test_a_coroutine_takes_a_free_turn_at_once_and_waits_but_a_moment_for_anothe
     turn.close()
 
 
+def test_a_lock_file_that_cannot_be_had_is_told_and_gives_the_turn_on(tmp_path: Path) -> None:
+    turn = Turn(str(tmp_path / "gone" / "x.db"))
+    for _ in range(2):
+        with pytest.raises(StoreError, match="x.db-turn: can't be opened"):
+            turn.__enter__()
+        with pytest.raises(StoreError):
+            turn.taken_at_once()
+    (tmp_path / "gone").mkdir()
+    with turn:
+        pass
+    turn.close()
+
+
 def test_coroutines_that_come_during_a_flush_share_the_next(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,12 +92,21 @@ class Turn:
     def _lock(self, how: int) -> None:
         try:
             if self._file is None:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self._file = self._opened()
             fcntl.flock(self._file, how)
         except BaseException:
             with self._guard:
                 self._pass_on()
             raise
+
+    def _opened(self) -> int:
+        try:  # to read is enough for a lock: so another user's file serves as well
+            return os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as e:
+            raise StoreError(
+                f"{self._path}: can't be opened ({e.strerror})",
+                hint="give this user the right to read the file and to write its folder",
+            ) from e
 
     def _enter_here(self) -> None:
         with self._guard:
