@@ -286,7 +286,7 @@ def test_a_coroutine_takes_a_free_turn_at_once_and_waits_but_a_moment_for_anothe
 def test_a_lock_file_that_cannot_be_had_is_told_and_gives_the_turn_on(tmp_path: Path) -> None:
     turn = Turn(str(tmp_path / "gone" / "x.db"))
     for _ in range(2):
-        with pytest.raises(StoreError, match="x.db-turn: can't be opened"):
+        with pytest.raises(StoreError, match=r"x\.db-turn: can't be opened"):
             turn.__enter__()
         with pytest.raises(StoreError):
             turn.taken_at_once()
