@@ -7,7 +7,6 @@ The tree:
     ├── InputError                 a source or data file is bad; names file and row
     ├── ArtifactError              a directory is not the artifact it should be
     │   ├── NotSealedError         written half-way; never read as whole
-    │   ├── DigestError            content does not match its manifest
     │   └── ConfigMismatchError    the directory belongs to a different configuration
     ├── JournalError               a journal cannot be used
     │   └── JournalCorruptError    a line that is not the torn last one cannot be read
@@ -66,10 +65,6 @@ class ArtifactError(WardroundError):
 
 class NotSealedError(ArtifactError):
     """The directory was never sealed: it is unfinished work, not an artifact."""
-
-
-class DigestError(ArtifactError):
-    """Content and manifest disagree."""
 
 
 class ConfigMismatchError(ArtifactError):

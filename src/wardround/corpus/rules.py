@@ -330,13 +330,6 @@ def written_out(text: str) -> set[str]:
     return found
 
 
-def number_not_in_source(output: str, source: str) -> bool:
-    """Whether the output states a number that no source text has, in digits or written out."""
-    stated = numbers(output)
-    left = stated and stated - numbers(source)
-    return bool(left and left - written_out(source))
-
-
 def unfinished(output: str) -> bool:
     """Whether the text does not end like a finished one."""
     text = output.rstrip()

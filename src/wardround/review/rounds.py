@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from wardround.errors import ConflictError
 from wardround.review import opening
@@ -381,13 +381,3 @@ def reopen(conn: Connection, row: RowMapping, round_: int, *, by: int) -> RowMap
         by=by,
         verb="round.reopened",
     )
-
-
-def count_by(conn: Connection, study_id: int) -> dict[str, int]:
-    """State → number of items, gold left out."""
-    rows = conn.execute(
-        select(item.c.status, func.count())
-        .where(item.c.study_id == study_id, ~item.c.is_gold)
-        .group_by(item.c.status)
-    )
-    return {str(row[0]): int(row[1]) for row in rows}
