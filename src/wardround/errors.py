@@ -25,6 +25,7 @@ status "failed" (see `records`): one bad reply must not end a run.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class WardroundError(Exception):
@@ -37,8 +38,19 @@ class WardroundError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors come back from worker processes; subclasses may ask for more than their text.
+        return _again, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         return f"{self.message}\n  → {self.hint}" if self.hint else self.message
+
+
+def _again(kind: type[WardroundError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    made = kind.__new__(kind, *args)
+    made.args = args
+    made.__dict__.update(state)
+    return made
 
 
 class UsageError(WardroundError):

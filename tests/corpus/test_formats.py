@@ -296,3 +296,53 @@ def test_exclusions_name_file_and_row(tmp_path: Path) -> None:
     (aside,) = documents_of(found[1], source)
     assert isinstance(aside, Exclusion)
     assert (aside.file, aside.row, aside.reason) == ("a.jsonl", 2, "malformed_row")
+
+
+def test_a_quote_nobody_closed_spoils_one_row_not_two(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        'department,title,ask,answer\n儿科,一,"问一，",答一\n儿科,二,"问二，没有右引号,答二\n儿科,三,"问三，",答三\n'
+        '儿科,四,"问四，\n第二行",答四\n儿科,五,"他说""好""，\n第二行",答五\n',
+        encoding="utf-8",
+    )
+    found = read(path)[1]
+    assert [r.value["title"] if r.value else r.problem for r in found] == [
+        "一", "a quote is opened and not closed", "三", "四", "五",
+    ]  # fmt: skip
+    assert found[-1].value is not None and found[-1].value["ask"] == '他说"好"，\n第二行'
+
+
+def test_an_object_on_one_line_holds_its_rows_and_a_bad_one_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    head = '{"meta": {"n": [1, {"x": "]"}]}, "empty": [], "rows": '
+    path.write_text(head + json.dumps([entry(n) for n in "甲乙丙"]) + "}", encoding="utf-8")
+    source, found = read(path)
+    assert (source.kind, source.path_in, names(found)) == (
+        "encyclopedia",
+        "rows",
+        ["甲", "乙", "丙"],
+    )
+    good = json.dumps(entry("甲"))
+    path.write_text(f'{{"rows": [{good}, {{"name": "乙", oops}}, {good}]}}', encoding="utf-8")
+    found = read(path)[1]
+    assert names(found)[0] == names(found)[-1] == "甲"
+    assert [r.reason for r in found if r.value is None] == ["malformed_row"]
+    one = tmp_path / "one.jsonl"  # a row of its own, though it holds objects
+    one.write_bytes(line(entry("甲") | {"seen": [{"name": "乙", "desc": "x"}]}))
+    assert names(read(one)[1]) == ["甲"]
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for place in ("x/1", "y/1", "y/2"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "a.jsonl").write_bytes(line(entry(place)))
+    (tmp_path / "b.jsonl").write_bytes(line(entry("b")))
+    paths = [tmp_path / f"{p}/a.jsonl" for p in ("x/1", "y/1", "y/2")]
+    found, _ = sources_of([*paths, tmp_path / "b.jsonl"])
+    assert sorted(s.file for _, s in found) == [
+        "2/a.jsonl",
+        "b.jsonl",
+        "x/1/a.jsonl",
+        "y/1/a.jsonl",
+    ]
+    assert [s.file for _, s in sources_of([paths[0]])[0]] == ["a.jsonl"]

@@ -95,7 +95,7 @@ def test_docx(tmp_path: Path) -> None:
     path = tmp_path / "chapter"
     document.save(str(path))
     assert sections(path) == [
-        (["呼吸系统", "肺炎"], "首选甲。\n项目\t结果"), (["呼吸系统", "哮喘"], "乙。"),
+        (["呼吸系统", "肺炎"], "首选甲。\n项目 | 结果"), (["呼吸系统", "哮喘"], "乙。"),
     ]  # fmt: skip
 
 

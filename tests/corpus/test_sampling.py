@@ -160,6 +160,33 @@ def test_however_the_spreadsheet_saved_it(tmp_path: Path, encoding: str, delimit
     assert checked.remarks[0].comment == "两行\n意见，逗号"
 
 
+def test_a_filled_sheet_is_never_drawn_over(tmp_path: Path) -> None:
+    dataset, out, rows = drawn(tmp_path)
+    sheet(dataset, out, seed=1)  # nobody has written on it yet
+    rows = table(out)
+    rows[3]["comment"] = "剂量偏大"
+    written = save(out, rows).read_bytes()
+    with pytest.raises(UsageError, match="what doctors wrote would be lost"):
+        sheet(dataset, out)
+    assert out.read_bytes() == written
+    out.write_text("别的文件", encoding="utf-8")
+    with pytest.raises(UsageError):
+        sheet(dataset, out)
+
+
+def test_short_rows_are_named_with_the_others(tmp_path: Path) -> None:
+    dataset, out, rows = drawn(tmp_path)
+    rows[0]["verdict"] = "还行"
+    save(out, rows)
+    lines_ = out.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    out.write_text("".join([*lines_, "1,2\r\n", "3\r\n"]), encoding="utf-8-sig")
+    with pytest.raises(InputError) as caught:
+        read_back(dataset, out)
+    said = str(caught.value)
+    assert "row 2: unknown verdict" in said
+    assert said.count("only 2 cells") == said.count("only 1 cells") == 1
+
+
 def test_a_sheet_saved_as_a_workbook(tmp_path: Path) -> None:
     dataset, _, rows = drawn(tmp_path)
     for r in rows:

@@ -286,6 +286,19 @@ def test_an_answer_that_echoes_the_key_is_blotted_too(monkeypatch: pytest.Monkey
     assert against(chat).text == "你的请求头是 Bearer [key]。"
 
 
+@pytest.mark.parametrize("key", ["1", "x", "EMPTY"])
+def test_a_key_too_short_to_be_one_spoils_no_answer(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("WARDROUND_API_KEY", key)
+    said = "每次1片，每日1次；x线复查。EMPTY"
+
+    async def chat(_: web.Request) -> web.Response:
+        return web.json_response({"choices": [{"message": {"content": said}}]})
+
+    assert against(chat).text == said
+
+
 def test_redirects_are_not_followed() -> None:
     elsewhere: list[str] = []
 

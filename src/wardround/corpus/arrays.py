@@ -11,8 +11,9 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from wardround.corpus.lines import BOM, MALFORMED, MIXED, TRUNCATED, Row, checked_row, undecodable
 from wardround.errors import InputError
@@ -67,6 +68,7 @@ class _Window:
         self.pieces = pieces
         self.text = ""
         self.at = 0
+        self.passed = 0  # characters of the file before `text`
         self.ended = False
 
     def more(self, least: int = 1) -> bool:
@@ -82,6 +84,7 @@ class _Window:
                 had += len(piece)
         if found:
             self.text = self.text[self.at :] + "".join(found)
+            self.passed += self.at
             self.at = 0
         return bool(had)
 
@@ -122,6 +125,60 @@ def array(path: Path, encoding: str, *, opening: int = 0) -> Iterator[Row]:
         if window.skip():
             problem = "there is more text behind the array's end, which is not read"
             yield Row(number=number + 1, problem=problem, reason=MALFORMED)
+
+
+def within(
+    path: Path, encoding: str, fits: Callable[[dict[str, Any]], bool], named: str = ""
+) -> tuple[str, int] | None:
+    """The member of the file's one object that holds its rows: (key, characters before its "["); None without one.
+
+    It is the first list of objects whose first element `fits` (and whose key is `named`, if given). Read as a stream, like the rows themselves.
+    """
+    window = _Window(texts(path, encoding))
+    if window.skip() != "{":
+        return None
+    window.at += 1
+    while window.skip() == '"':
+        key = _decoded(window)
+        if not isinstance(key, str) or window.skip() != ":":
+            return None
+        window.at += 1
+        if window.skip() != "[":
+            if _decoded(window) is _NOTHING:
+                return None
+            continue
+        opening = window.passed + window.at
+        window.at += 1
+        number = 0
+        while window.skip() not in ("]", ""):
+            value, number = _decoded(window), number + 1
+            if value is _NOTHING:
+                return None
+            wanted = not named or key == named
+            if number == 1 and wanted and isinstance(value, dict) and fits(value):
+                return key, opening
+        window.at += 1
+    return None
+
+
+_NOTHING = object()
+
+
+def _decoded(window: _Window) -> object:
+    """The value at the window's position, which moves behind it; `_NOTHING` where there is none."""
+    while True:
+        try:
+            value, end = _decoder.raw_decode(window.text, window.at)
+        except (json.JSONDecodeError, RecursionError):
+            size = len(window.text) - window.at
+            if size < _LONGEST and window.more(max(size, 1)):
+                continue
+            return _NOTHING
+        if end == len(window.text) and window.text[end - 1] not in '}]"' and window.more():
+            continue
+        window.at = end
+        found: object = value
+        return found
 
 
 def _first_key(window: _Window) -> str:

@@ -11,6 +11,7 @@ documents by `kinds.documents_of`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -67,8 +68,24 @@ def sources_of(
                 )  # fmt: skip
             else:
                 found.append((file, msgspec.structs.replace(source, file=_name(file, path))))
+    found = _told_apart(found)
     found.sort(key=lambda pair: (pair[1].file, pair[1].sha256))
     return found, sorted(aside, key=lambda e: e.file)
+
+
+def _told_apart(found: list[tuple[Path, Source]]) -> list[tuple[Path, Source]]:
+    """Sources of one name get as many of their folders before it as tell them apart: a row's provenance must say
+    which file it is from."""
+    names = Counter(source.file for _, source in found)
+    twice = {f: s.file for f, s in found if names[s.file] > 1}
+    longer = dict(twice)
+    for more in range(1, 1 + max((len(f.resolve().parts) for f in twice), default=0)):
+        counts = Counter(longer.values())
+        for file, name in twice.items():
+            if counts[longer[file]] > 1:
+                parts = file.resolve().parts
+                longer[file] = "/".join(parts[max(1, len(parts) - name.count("/") - 1 - more) :])
+    return [(f, msgspec.structs.replace(s, file=longer.get(f, s.file))) for f, s in found]
 
 
 def files_of(path: Path) -> list[Path]:
@@ -111,9 +128,10 @@ def inspect(
     bare = _format(path, licence)
     if bare.format in SECTIONED | {PAIRS, FHIR_EXPORT}:
         return _sectioned(path, bare)
-    first = [r.value for r in islice(rows(path, bare), _LOOK_AT) if r.value is not None]
-    if bare.format == OBJECT:
-        bare, first = _within_object(path, bare, first, mine)
+    first = _readable(path, bare)
+    alone = bare.format == OBJECT or (bare.format == JSONL and len(first) < 2)
+    if alone and not any(map(kinds.kind_of, first)):
+        bare, first = _within_object(path, bare, mine) or (bare, first)
     if not first:
         raise InputError(
             "no row in it can be read", path=path,
@@ -213,22 +231,22 @@ def _is_table(start: str) -> bool:
 
 
 def _within_object(
-    path: Path, bare: Source, first: list[dict[str, Any]], mine: Mapped | None
-) -> tuple[Source, list[dict[str, Any]]]:
-    """One JSON object is one row, or holds its rows in a list of objects: {"data": [...]}."""
+    path: Path, bare: Source, mine: Mapped | None
+) -> tuple[Source, list[dict[str, Any]]] | None:
+    """One JSON object may hold its rows in a list of objects: {"data": [...]}, on one line or many."""
 
-    if not first or kinds.kind_of(first[0]):
-        return bare, first
-    lists = {
-        k: v for k, v in first[0].items()
-        if isinstance(v, list) and v and all(isinstance(x, dict) for x in v)
-    }  # fmt: skip
-    fitting = [k for k, v in lists.items() if kinds.kind_of(v[0])]
-    if not fitting and mine is not None:
-        fitting = list(lists)
-    if len(fitting) != 1:
-        return bare, first
-    return msgspec.structs.replace(bare, path_in=fitting[0]), lists[fitting[0]][:_LOOK_AT]
+    def fits(row: dict[str, Any]) -> bool:
+        return mine is not None or bool(kinds.kind_of(row))
+
+    found = arrays.within(path, bare.encoding, fits)
+    if found is None:
+        return None
+    bare = msgspec.structs.replace(bare, format=OBJECT, path_in=found[0])
+    return bare, _readable(path, bare)
+
+
+def _readable(path: Path, source: Source) -> list[dict[str, Any]]:
+    return [r.value for r in islice(rows(path, source), _LOOK_AT) if r.value is not None]
 
 
 def rows(
@@ -254,14 +272,16 @@ def rows(
 
 
 def _object(path: Path, source: Source) -> Iterator[Row]:
+    if source.path_in:
+        place = arrays.within(path, source.encoding, lambda _: True, source.path_in)
+        yield from arrays.array(path, source.encoding, opening=place[1] if place else 0)
+        return
     try:
         value = arrays.whole(path, source.encoding)
     except InputError as e:
         yield Row(number=1, problem=e.message, reason=lines.MALFORMED)
         return
-    found = value.get(source.path_in) if isinstance(value, dict) and source.path_in else [value]
-    for number, row in enumerate(found if isinstance(found, list) else [], start=1):
-        yield lines.checked_row(row, "", number)
+    yield lines.checked_row(value, "", 1)
 
 
 def cuts(path: Path, source: Source, rows_per_shard: int) -> Iterator[tuple[int, int, int]] | None:

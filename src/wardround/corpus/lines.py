@@ -206,10 +206,11 @@ def records(f: BinaryIO, delimiter: str) -> Iterator[tuple[int, bytes, bool]]:
     """(byte length, record, whether it is whole) of a CSV stream from here on; a quoted field may hold line
     breaks.
 
-    A quote that is never closed would swallow the file: past 4 MB, or at its end, the record is given as its
-    first line alone, not whole, and reading goes on at the next line.
+    A quote that is never closed would swallow the file: past 4 MB, at its end, or where a later row's opening
+    quote would have to close it (no delimiter follows), the record is given as its first line alone, not whole, and
+    reading goes on at the next line.
     """
-    inside = _quotes(delimiter)
+    inside, closes_badly = _quotes(delimiter), _closes_badly(delimiter)
     at = f.tell()
     while line := f.readline():
         record, is_open = line, b'"' in line and inside(line, False)
@@ -218,6 +219,8 @@ def records(f: BinaryIO, delimiter: str) -> Iterator[tuple[int, bytes, bool]]:
             while is_open and size < _LONGEST_RECORD and (more := f.readline()):
                 lines.append(more)
                 size += len(more)
+                if closes_badly(more):
+                    break
                 is_open = inside(more, True)
             if is_open:
                 f.seek(at + len(line))
@@ -244,6 +247,14 @@ def _quotes(delimiter: str) -> Callable[[bytes, bool], bool]:
         return b'"' in line and opened.search(quoted.sub(rb"\1x", line)) is not None
 
     return inside
+
+
+def _closes_badly(delimiter: str) -> Callable[[bytes], bool]:
+    """A function of a line that begins within a quoted field: whether the quote that would end the field stands
+    before something else than a delimiter or the line's end."""
+    sep = re.escape(delimiter.encode())
+    wrong = re.compile(rb'(?:[^"]++|"")*+"(?![\s"]|%b|\Z)' % sep)
+    return lambda line: wrong.match(line) is not None
 
 
 def csv_fields(record: str, delimiter: str) -> list[str]:

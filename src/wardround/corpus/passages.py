@@ -208,7 +208,7 @@ def _plain(line: str) -> str:
 
 
 def _docx(path: Path) -> Iterator[Piece]:
-    """Paragraphs and tables in the document's order; a table's row is a line, cells parted by tabs."""
+    """Paragraphs and tables in the document's order; a table's row is a line, cells parted by bars."""
     import zipfile
 
     try:
@@ -225,7 +225,7 @@ def _docx(path: Path) -> Iterator[Piece]:
         if isinstance(block, Table):
             for row in block.rows:
                 cells = dict.fromkeys(c.text.strip().replace("\n", " ") for c in row.cells)
-                yield 0, "\t".join(cells)
+                yield 0, " | ".join(cells)
         else:
             style = block.style.name if block.style is not None else ""
             m = _HEADING_STYLE.match(style or "")

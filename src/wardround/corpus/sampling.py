@@ -25,13 +25,12 @@ from typing import Literal
 
 import msgspec
 
-from wardround import taxonomy
+from wardround import sheets, taxonomy
 from wardround.artifact import write_atomically
 from wardround.corpus.readback import DOCUMENTS, rows_of, train_columns
-from wardround.errors import UsageError
+from wardround.errors import UsageError, WardroundError
 from wardround.metrics.proportions import allocate, sample_size
 from wardround.records import Document, Record, Sample
-from wardround.sheets import inert
 
 By = Literal["refined", "specialty"]
 Scope = Literal["stratum", "whole"]
@@ -98,9 +97,14 @@ def sheet(
 ) -> Plan:
     """Draw training samples of `dataset` and write the sheet `out`; returns the plan.
 
-    Raises `UsageError` for a half-width, confidence or expected share outside (0, 1) and for a dataset without
-    training samples.
+    Raises `UsageError` for a half-width, confidence or expected share outside (0, 1), for a dataset without
+    training samples, and where `out` is there already with a doctor's words in it.
     """
+    if out.exists() and not _blank(out):
+        raise UsageError(
+            f"{out}: there already, and not a blank sheet: what doctors wrote would be lost",
+            hint="name another file, or move this one away",
+        )
     try:
         made = plan(
             dataset, by=by, scope=scope, half_width=half_width, confidence=confidence,
@@ -113,6 +117,18 @@ def sheet(
     chosen = _draw(dataset, made)
     write_atomically(out, _csv(dataset, made, chosen).encode("utf-8-sig"))
     return made
+
+
+def _blank(sheet: Path) -> bool:
+    """Whether the file is a checking sheet nobody has written on."""
+    try:
+        found = sheets.read(sheet)
+    except WardroundError:
+        return False
+    if found.headings != tuple(COLUMNS.values()):
+        return False
+    written = [n for n, name in enumerate(COLUMNS) if name in ("verdict", "comment")]
+    return not any(line.cells[n : n + 1] not in ((), ("",)) for line in found.rows for n in written)
 
 
 def plan(
@@ -257,7 +273,7 @@ def _texts(fields: Mapping[str, str | tuple[str, ...]], name: str) -> tuple[str,
 def _cell(text: str) -> str:
     """A cell that Excel shows as it is: no control characters, not run as a formula, not longer than it takes."""
     text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
-    text = inert(text)
+    text = sheets.inert(text)
     return text if len(text) <= CELL else text[: CELL - len(CUT)] + CUT
 
 

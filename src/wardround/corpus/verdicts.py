@@ -100,10 +100,12 @@ def read_back(dataset: Path, sheet: Path, *, confidence: float = 0.95) -> Checke
     Raises `UsageError` when the file is missing, a spreadsheet workbook or empty, `InputError` naming rows when
     a verdict or an id is unknown, an id stands twice or the sheet was drawn from another dataset.
     """
-    rows = list(_rows(sheet))
+    rows, short = _rows(sheet)
+    if not rows:
+        _refuse(short, sheet)
     by = _division(rows, sheet)
     known = _strata_of(dataset, {r.cells["id"] for r in rows}, by)
-    verdicts = _checked(rows, known, sheet)
+    verdicts = _checked(rows, known, short, sheet)
     sizes = strata_sizes(dataset, by)
     strata = tuple(_judged(s, n, rows, verdicts, confidence) for s, n in sizes.items())
     seen = sum(s.size for s in strata if s.n)
@@ -163,8 +165,10 @@ def _remarks(rows: Sequence[_Row], verdicts: Mapping[int, str]) -> Iterator[Rema
             )  # fmt: skip
 
 
-def _checked(rows: Sequence[_Row], known: Mapping[str, str], sheet: Path) -> dict[int, str]:
-    """Row number → verdict, rows not judged left out; every bad row is named in one error."""
+def _checked(
+    rows: Sequence[_Row], known: Mapping[str, str], short: list[tuple[int, str]], sheet: Path
+) -> dict[int, str]:
+    """Row number → verdict, rows not judged left out; every bad row is named in one error, `short` among them."""
     verdicts: dict[int, str] = {}
     wrong: list[tuple[int, str]] = []
     first: dict[str, int] = {}
@@ -181,14 +185,19 @@ def _checked(rows: Sequence[_Row], known: Mapping[str, str], sheet: Path) -> dic
             verdicts[r.number] = _SPELLINGS[verdict]
         elif verdict:
             wrong.append((r.number, f"unknown verdict {r.cells['verdict']!r}"))
-    if wrong:
-        said = "; ".join(f"row {n}: {what}" for n, what in wrong[:SHOWN])
-        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        raise InputError(
-            said + more, path=sheet, row=None if len(wrong) > 1 else wrong[0][0],
-            hint=f"verdicts are {'、'.join(VERDICTS)} or nothing; rows must be those of this dataset's sheet",
-        )  # fmt: skip
+    _refuse(sorted(wrong + short), sheet)
     return verdicts
+
+
+def _refuse(wrong: list[tuple[int, str]], sheet: Path) -> None:
+    if not wrong:
+        return
+    said = "; ".join(f"row {n}: {what}" for n, what in wrong[:SHOWN])
+    more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+    raise InputError(
+        said + more, path=sheet, row=None if len(wrong) > 1 else wrong[0][0],
+        hint=f"verdicts are {'、'.join(VERDICTS)} or nothing; rows must be those of this dataset's sheet",
+    )  # fmt: skip
 
 
 def _division(rows: Sequence[_Row], sheet: Path) -> By:
@@ -207,18 +216,25 @@ def _strata_of(dataset: Path, ids: set[str], by: By) -> dict[str, str]:
     }
 
 
-def _rows(path: Path) -> Iterator[_Row]:
+def _rows(path: Path) -> tuple[list[_Row], list[tuple[int, str]]]:
+    """The rows, and (number, what is wrong) of those with too few cells."""
     sheet = sheets.read(path)
     places = _places(sheet.headings, path)
-    for line in sheet.rows:
-        if len(line.cells) <= max(places[name] for name in NEEDED):
-            raise InputError(
-                f"only {len(line.cells)} cells", path=path, row=line.number, hint="mend the row"
-            )
-        yield _Row(
+    least = max(places[name] for name in NEEDED) + 1
+    rows = [
+        _Row(
             number=line.number,
             cells={name: line.cells[i] for name, i in places.items() if i < len(line.cells)},
         )
+        for line in sheet.rows
+        if len(line.cells) >= least
+    ]
+    short = [
+        (line.number, f"only {len(line.cells)} cells")
+        for line in sheet.rows
+        if len(line.cells) < least
+    ]
+    return rows, short
 
 
 def _places(header: Sequence[str], path: Path) -> dict[str, int]:

@@ -19,7 +19,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,6 +41,9 @@ RETRY_AFTER_CAP_S = 60.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 SHOWN = 200
 """Characters of an endpoint's error message that are kept."""
+
+TELLING = 8
+"""A shorter key (servers of one's own take any, "1" or "x") is no secret, and would be found in every answer."""
 
 ANY_KEY = re.compile(r"(?i)\b(bearer|basic)\s+\S+|\bsk-[\w*.-]+")
 LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
@@ -301,8 +304,9 @@ class EndpointModel:
         answer = read_completion(data)
         if answer.status == "ok":
             text = answer.text or ""
-            if any(s in text for s in self._secrets):
-                answer = msgspec.structs.replace(answer, text=self._blot(text))
+            told = [s for s in self._secrets if len(s) >= TELLING]
+            if any(s in text for s in told):
+                answer = msgspec.structs.replace(answer, text=_blot(text, told))
             return _Try(answer)
         if not answer.reason.startswith("malformed"):
             return _Try(msgspec.structs.replace(answer, reason=self._clean(answer.reason)))
@@ -318,18 +322,19 @@ class EndpointModel:
             return after + self._rng.uniform(0, FIRST_WAIT_S)
         return self._rng.uniform(0, ceiling)
 
-    def _blot(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "[key]")
-        return text
-
     def _clean(self, text: str, limit: int = SHOWN) -> str:
         """One line without secrets, cut to `limit` characters: blotted first, so no half key stays."""
-        text = " ".join(ANY_KEY.sub("[key]", self._blot(text)).split())
+        text = " ".join(ANY_KEY.sub("[key]", _blot(text, self._secrets)).split())
         return text if len(text) <= limit else text[:limit] + "…"
 
     def _words(self, error: BaseException) -> str:
         return self._clean(str(error)) or type(error).__name__
+
+
+def _blot(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "[key]")
+    return text
 
 
 def _same_model(asked: str, served: str) -> bool:
