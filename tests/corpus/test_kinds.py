@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.corpus.made import entry, write
-from wardround.corpus.formats import inspect, rows
+from wardround.corpus.formats import inspect, rows, sources_of
 from wardround.corpus.kinds import documents_of
 from wardround.errors import UsageError
 from wardround.records import Document, Exclusion
@@ -214,3 +214,17 @@ def test_a_wrong_mapping_says_what_is_wrong(tmp_path: Path, text: str, message: 
     path.write_text("疾病,概述\n肺炎,一种感染。\n", encoding="utf-8")
     with pytest.raises(UsageError, match=message):
         documents(path, mapping(tmp_path, text))
+
+
+def test_a_file_that_the_mapping_does_not_fit_is_set_aside_and_the_others_go_on(
+    tmp_path: Path,
+) -> None:
+    for name, head in (("甲.csv", "疾病名,概述"), ("乙.csv", "疾病,概述")):
+        (tmp_path / name).write_text(f"{head}\n肺炎,一种感染。\n", encoding="utf-8")
+    said = mapping(tmp_path, "{kind: encyclopedia, fields: {name: 疾病名, desc: 概述}}")
+    found, aside = sources_of([tmp_path / "甲.csv", tmp_path / "乙.csv"], mapping=said)
+    assert [s.file for _, s in found] == ["甲.csv"]
+    assert [(e.file, e.row, e.reason) for e in aside] == [("乙.csv", 0, "unreadable_file")]
+    assert "name is taken from 疾病名, which 乙.csv does not have" in aside[0].detail
+    with pytest.raises(UsageError, match=r"which 乙\.csv does not have"):
+        sources_of([tmp_path / "乙.csv"], mapping=said)

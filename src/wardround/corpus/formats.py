@@ -48,8 +48,10 @@ def sources_of(
     mapping: Path | None = None,
 ) -> tuple[list[tuple[Path, Source]], list[Exclusion]]:
     """Every source of `paths`, folders taken apart, in the order of names and contents; and the files within
-    folders that are none, as exclusions of row 0. A file named itself must be a source: it raises."""
+    folders that are none, as exclusions of row 0. A file named itself must be a source, else it
+    raises; only one that a mapping does not fit is put aside as well, as long as there are others."""
     said = mapped.load(mapping) if mapping is not None else ()
+    unfit: WardroundError | None = None
     found: list[tuple[Path, Source]] = []
     aside: list[Exclusion] = []
     for path in paths:
@@ -58,8 +60,9 @@ def sources_of(
             try:
                 source = inspect(file, _licence(file, path, licence), said)
             except WardroundError as e:
-                if file == path:
+                if file == path and not isinstance(e, mapped.FieldError):
                     raise
+                unfit = unfit or (e if file == path else None)
                 aside.append(
                     Exclusion(
                         stage="read", file=_name(file, path), row=0, what=_name(file, path),
@@ -68,6 +71,8 @@ def sources_of(
                 )  # fmt: skip
             else:
                 found.append((file, msgspec.structs.replace(source, file=_name(file, path))))
+    if unfit is not None and not found:
+        raise unfit
     found = _told_apart(found)
     found.sort(key=lambda pair: (pair[1].file, pair[1].sha256))
     return found, sorted(aside, key=lambda e: e.file)

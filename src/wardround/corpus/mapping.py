@@ -140,17 +140,21 @@ def of_file(mappings: Sequence[Mapped], path: Path) -> Mapped | None:
     return None
 
 
+class FieldError(UsageError):
+    """A mapping names a field that a file does not have: that file can't be read, others can."""
+
+
 def check(
     mapping: Mapped, path: Path, first: Iterable[Mapping[str, Any]], columns: Sequence[str]
 ) -> None:
-    """`UsageError` when the mapping names a field that none of the file's first rows has."""
+    """`FieldError` when the mapping names a field that none of the file's first rows has."""
     seen = list(first)
     there = sorted({str(k) for row in seen for k in row} | set(columns))
     for name, taken in mapping.fields.items():
         for source in taken.sources:
             if source in there or any(_reach(row, source) is not None for row in seen):
                 continue
-            raise UsageError(
+            raise FieldError(
                 f"{mapping.file}: {name} is taken from {source}, which {path.name} does not have",
                 hint=f"{path.name} has {', '.join(there)}",
             )
