@@ -3,7 +3,9 @@ from wardround.corpus.cases import (
     differential,
     finding,
     is_choice,
+    no_past,
     sections,
+    with_past,
     without_captions,
     without_echo,
 )
@@ -62,3 +64,27 @@ def test_choice_questions_and_echoes() -> None:
     question = "需要与哪些疾病鉴别？是否还要做检查？"
     assert without_echo("是否还要做检查？\n肺癌。", question) == "肺癌。"
     assert without_echo("肺癌。\n肺结核。", question) == "肺癌。\n肺结核。"
+
+
+def test_a_past_history_is_told_apart_clause_by_clause() -> None:
+    told = (
+        "咽痛3天；无发热。患者既往高血压病史8年，最高160/100mmHg，2天前停药。否认糖尿病，结核病史。"
+    )
+    assert with_past(told, "") == (
+        "咽痛3天；无发热。2天前停药。",
+        "患者既往高血压病史8年，最高160/100mmHg。否认糖尿病，结核病史。",
+    )
+    assert with_past(told, "体健。") == (told, "体健。")
+    for kept in ("既往体健。", "咽痛，无发热，无家族史。", "追问病史，受凉后起病。"):
+        assert with_past(kept, "") == (kept, "")
+    assert no_past("咽痛3天。", "") == "既往史：资料未单独记载。"
+    assert no_past("咽痛3天，有结核病史。", "") == no_past("咽痛3天。", "体健。") == ""
+
+
+def test_a_wrapped_line_is_one_and_a_diagnosis_is_no_test() -> None:
+    long = "右肺上叶见一不规则软组织肿块，边缘有毛刺，大小约35mm×28mm，增强后呈明"
+    found = sections(
+        f"主诉\n咳嗽\n辅助检查\n（1）CT检查\n{long}\n显不均匀强化。\n诊断：肺占位。\n血糖：正常\n尿常规正常。"
+    )
+    assert found.tests == f"CT检查：{long}显不均匀强化。血糖：正常。尿常规正常。"
+    assert f"{long}显不均匀" in found.text

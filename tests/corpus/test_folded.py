@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardround.corpus.folded import fold, fold_codes, plain
+from wardround.corpus.folded import fold, fold_codes, plain, simplified, simplified_letters
 
 
 def test_format_is_folded_away() -> None:
@@ -21,6 +21,18 @@ def test_what_bears_meaning_stays() -> None:
     ):  # fmt: skip
         assert fold(a) != fold(b)
     assert fold("休息。2天") == fold("休息. 2天")
+
+
+def test_traditional_script_becomes_simplified_and_no_other_text_changes() -> None:
+    assert simplified("隨後發現皮膚乾燥，乾隆年間。") == "随后发现皮肤干燥，乾隆年间。"
+    assert simplified_letters("隨後於門診發現") == "随后于门诊发现"
+    for same in ("显著改善，乾隆年间，於潜白术", "0.5g tid", ""):
+        assert simplified(same) == simplified_letters(same) == same
+
+
+@given(st.text(alphabet="患者於發熱後裡臺灣0a，。①㎎\U00020000", max_size=40))
+def test_places_in_simplified_letters_are_places_in_the_text(text: str) -> None:
+    assert len(simplified_letters(text)) == len(text)
 
 
 def test_texts_without_letters_fold_to_nothing() -> None:

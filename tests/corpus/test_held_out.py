@@ -81,6 +81,134 @@ def test_a_short_question_is_dropped_alone_and_reviewed_within() -> None:
     assert within is not None and within.action == "review"
 
 
+def asking(*questions: str) -> HeldOut:
+    return of_items(
+        Item(id=f"q{i}", file="f", row=i, question=q) for i, q in enumerate(questions, start=1)
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "什么是痛风？\n痛风是嘌呤代谢紊乱所致的疾病。",
+        "什麼是痛風\n痛风是嘌呤代谢紊乱所致的疾病。",
+        "问题：什么是痛风？\n是一种关节病。",
+        "患者接着说：什么是痛风？\n请给出答复要点。\n是一种关节病。",
+        "什么是痛风",
+    ],
+)
+def test_the_same_question_is_found_however_short(text: str) -> None:
+    (hit,) = asking("什么是痛风？").check([text])
+    assert hit is not None and (hit.rule, hit.action) == ("near_duplicate", "drop")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "什么是痛风石？\n痛风石是尿酸盐结晶。",
+        "什么是痛风的诱因？\n饮酒和海鲜。",
+        "儿童会得痛风吗？\n会。家长常问什么是痛风，这里先说定义。",
+        "体检发现尿酸高。\n问题：什么是痛风？\n是一种关节病。",
+    ],
+)
+def test_another_question_with_the_same_words_is_not(text: str) -> None:
+    assert asking("什么是痛风？").check([text]) == [None]
+
+
+def test_a_longer_name_asks_another_question() -> None:
+    held = asking("胃炎有哪些常见的症状和体征？")
+    other, own = held.check(
+        [
+            "慢性胃炎有哪些常见的症状和体征？\n上腹痛。",
+            "请问胃炎有哪些常见的症状和体征？" + CLEAN[0],
+        ]
+    )
+    assert other is None
+    assert own is not None and own.action == "review"
+
+
+def test_questions_of_one_pattern_are_told_by_their_whole() -> None:
+    names = [f"{c}状体增生症" for c in "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉"]
+    asks = "是否有传染性？哪些人群容易患病，平时应当注意什么？"
+    held = asking(*(f"{n}{asks}" for n in names))
+    same, other = held.check([f"{names[3]}{asks}\n无传染性。", f"亥状体增生症{asks}\n无传染性。"])
+    assert same is not None and (same.item, same.action) == ("q4", "drop")
+    assert other is None
+
+
+def test_the_questions_of_a_held_out_case(tmp_path: Path) -> None:
+    answer = (
+        "应先补足血容量，再查明出血部位，必要时在抗休克的同时急诊手术止血，术后密切观察引流液。"
+    )
+    path = tmp_path / "clin.json"
+    row = {
+        "id": "1", "title": "案例分析-脾破裂", "description": CASE,
+        "QA_pairs": [
+            {"question": "脾破裂怎样分级？", "answer": "分四级。"},
+            {"question": "该病人如何治疗？", "answer": answer},
+            {"question": "如何处理？", "answer": "手术。"},
+        ],
+    }  # fmt: skip
+    path.write_text(json.dumps([row], ensure_ascii=False), encoding="utf-8")
+    held = load([path])
+    by_itself, with_answer, behind_a_case = held.check(
+        [
+            "脾破裂怎样分级？\n另一种说法。",
+            f"该病人如何治疗？\n{answer}",
+            f"男，20岁，车祸伤。\n\n该病人如何治疗？\n{answer}",
+        ]
+    )
+    assert by_itself is not None and with_answer is not None and behind_a_case is not None
+    # Asked of another case, the same words are another question.
+    asked_of_others = ["该病人如何治疗？\n抗感染，退热，补液。", "男，8岁。\n如何处理？\n手术。"]
+    assert held.check(asked_of_others) == [None, None]
+
+
+def test_the_pairs_of_other_dialogues(tmp_path: Path) -> None:
+    path = tmp_path / "chat.jsonl"
+    reply = "先做血常规和胸部影像学检查，体温超过三十八度五可以服用退热药，两天不退要复诊。"
+    turns = ["孩子咳嗽三天了。", "你好", "那要做什么？", reply]
+    roles = ("user", "assistant", "user", "assistant")
+    messages = [{"role": r, "content": c} for r, c in zip(roles, turns, strict=True)]
+    path.write_text(json.dumps({"messages": messages}, ensure_ascii=False), encoding="utf-8")
+    same, other = load([path]).check([f"那要做什么？\n{reply}", "那要做什么？\n多喝水。"])
+    assert same is not None and other is None
+
+
+def test_a_choice_question_asked_without_its_options(tmp_path: Path) -> None:
+    path = tmp_path / "choice.jsonl"
+    rows = [
+        {"question": "痛风最常见的原因是（　）", "options": {"A": "嘌呤代谢", "B": "外伤", "C": "感染"}},
+        {"question": "下列说法错误的是", "options": {"A": "甲", "B": "乙", "C": "丙"}},
+    ]  # fmt: skip
+    path.write_text("\n".join(json.dumps(r, ensure_ascii=False) for r in rows), encoding="utf-8")
+    found = load([path]).check(["痛风最常见的原因是什么？\n嘌呤代谢紊乱。", "下列说法错误的是\n略"])
+    assert found[0] is not None and found[1] is None
+
+
+def test_rows_that_cannot_be_read_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = tmp_path / "half.jsonl"
+    lines.write_text(
+        '{"question": "什么是痛风？"}\nnot json\n{"inp": "什么是哮喘？"}\n7\n', encoding="utf-8"
+    )
+    table = tmp_path / "half.csv"
+    table.write_text("question,answer\n什么是胃炎？,A\n,B\n", encoding="utf-8")
+    nested = tmp_path / "half.json"
+    nested.write_text('{"知识": [{"problem": "什么是贫血？"}, "x"]}', encoding="utf-8")
+    held = load([lines, table, nested])
+    assert len(held.items) == 3
+    assert [(u.file, u.row) for u in held.unread] == [
+        ("half.jsonl", 2), ("half.jsonl", 3), ("half.jsonl", 4), ("half.csv", 2), ("half.json", 2),
+    ]  # fmt: skip
+    assert "no question; the fields are inp" in held.unread[1].reason
+    report = contamination(held, [])
+    assert [u["row"] for u in report["unread"]] == [2, 3, 4, 2, 2]
+    said = capsys.readouterr().err
+    assert "5 rows could not be read" in said and "half.csv, row 2: no question" in said
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -138,4 +266,4 @@ def test_the_report_counts_by_set_and_rule(held: HeldOut) -> None:
         {"file": "single.jsonl", "items": 1, "dropped": 1, "review": 0},
     ]
     assert list(report["rules"]) == list(RULES) and sum(report["rules"].values()) == 2
-    assert report["own_test"] == 4
+    assert report["own_test"] == 4 and report["unread"] == []

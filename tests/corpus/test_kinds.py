@@ -127,8 +127,18 @@ def test_html_remains_go_and_powers_stay(tmp_path: Path) -> None:
     assert fields["cause"] == "受凉。"
 
 
-def test_traditional_characters_are_kept(tmp_path: Path) -> None:
-    assert one(tmp_path, entry("肺氣腫")).title == "肺氣腫"
+def test_traditional_script_becomes_simplified(tmp_path: Path) -> None:
+    row = entry(
+        "肺氣腫",
+        cure_department=["內科", "呼吸內科"],
+        check=["肺功能檢查"],
+        desc="肺氣腫後期氣促，乾咳。\n",
+    )
+    found = one(tmp_path, row)
+    assert (found.title, found.specialty) == ("肺气肿", "respiratory")
+    assert found.departments == ("内科", "呼吸内科")
+    assert found.fields["check"] == ("肺功能检查",)
+    assert found.fields["desc"] == "肺气肿后期气促，干咳。"
 
 
 def test_a_row_with_nothing_but_a_name_is_left_aside(tmp_path: Path) -> None:

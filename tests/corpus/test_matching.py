@@ -186,6 +186,18 @@ def test_a_passage_serves_the_task_of_its_heading(heading: str, task: str) -> No
     assert "甲状腺炎" in found[task].input
 
 
+@pytest.mark.parametrize("heading", ["术前准备", "手术步骤", "术后护理"])
+def test_a_disease_is_no_operation(heading: str) -> None:
+    text = "应当逐项落实：其一观察病情变化，其二给予相应处理而不延误，其三定期复查并作记录，与其他情况鉴别。"
+    for name, told in (
+        ("阑尾炎", "诊断：阑尾炎，"), ("阑尾切除术", "手术：阑尾切除术。"), ("肾移植", "手术：肾移植。"), ("战术性气胸", "诊断：战术性气胸，"),
+    ):  # fmt: skip
+        (sample,) = tasks(
+            document("passage", headings=("外科学", name, heading), text=text)
+        ).values()
+        assert told in sample.input
+
+
 def test_a_heading_that_says_nothing_gives_nothing() -> None:
     text = "本书由多所院校的教师共同编写，供五年制临床医学专业的学生使用。"
     assert tasks(document("passage", headings=("绪论", "编写说明"), text=text)) == {}
@@ -199,6 +211,13 @@ def test_a_record_gives_what_stands_in_it() -> None:
     ))  # fmt: skip
     assert set(found) == {"triage", "case_summary", "medication_advice", "follow_up_plan"}
     assert found["follow_up_plan"].output == "1个月后门诊复查胸片与血常规，戒烟，避免受凉。"
+    assert "\n既往史：资料未单独记载。\n" in found["case_summary"].output
+    within = document(
+        "fhir", "肺炎", description="患者，男，63岁，咳嗽2天。", conditions=("肺炎",),
+        notes=("主诉：咳嗽2天。现病史：2天前受凉后咳嗽，既往体健。",),
+    )  # fmt: skip
+    summary = tasks(within)["case_summary"].output
+    assert "现病史：2天前受凉后咳嗽。\n" in summary and "\n既往史：既往体健。\n" in summary
     bare_note = document(
         "fhir", "肺炎", description="患者，男，63岁，住院。", notes=("出院小结，好转。",)
     )

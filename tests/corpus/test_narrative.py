@@ -118,3 +118,25 @@ def test_another_thing_than_was_asked_is_off_topic(asked: str, answer: str) -> N
     assert chat.misses(answer, asked)
     assert not chat.misses("部分癫痫与遗传有关，预防重在避免诱因。", asked)
     assert not chat.misses(FULL, "奥美拉唑的副作用是什么？")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "胃痛三天，多半是胃炎。", "胃痛，会不会是胃炎，很烦。", "早上吃了胃炎灵，胃痛。", "跟胃炎的症状很像，胃痛。",
+        "劝我少喝酒，否则会引起胃炎，胃痛。", "胃炎还是溃疡，胃痛。", "幽门螺杆菌是胃炎主要病因，胃痛。",
+        "胃炎会胃痛。", "我是胃炎妈妈，胃痛。",
+    ],
+)  # fmt: skip
+def test_an_illness_supposed_is_none_told_of(told: str) -> None:
+    assert narrative.illnesses(told, "gastroenterology") == ()
+
+
+@pytest.mark.parametrize("told", ["有胃炎，胃痛。", "胃镜诊断为胃炎，还是胃痛。", "胃炎还是没好。"])
+def test_an_illness_found_is_told_of(told: str) -> None:
+    assert narrative.illnesses(told, "gastroenterology") == ("胃炎",)
+
+
+def test_words_within_words_are_no_complaints() -> None:
+    assert narrative.complaints("胃炎伴发烧心，严重影响学业。") == ()
+    assert narrative.complaints("四肢无力、呕吐。") == ("无力", "呕吐")

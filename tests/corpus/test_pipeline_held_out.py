@@ -150,6 +150,23 @@ def test_another_datasets_test_side_can_be_held_out(tmp_path: Path) -> None:
     assert not mine & {s.id for s in train_of(other)}
 
 
+def test_short_questions_are_kept_out_and_unreadable_rows_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [write(tmp_path / "book.jsonl", [entry(f"{c}病") for c in NAMES[:6]])]
+    free = build(files, tmp_path / "free", quick(test_per_task=0))
+    asked = {s.input.rpartition("\n")[2] for s in train_of(free) if s.task == "disease_inquiry"}
+    held = tmp_path / "held.jsonl"
+    rows = [json.dumps({"question": q}, ensure_ascii=False) for q in sorted(asked)]
+    held.write_text("\n".join([*rows, "not json"]), encoding="utf-8")
+    made = build(files, tmp_path / "out", quick(test_per_task=0, held_out=(held,)))
+    assert asked and not {s.input.rpartition("\n")[2] for s in train_of(made)} & asked
+    report = json.loads(made.file("contamination.json").read_text(encoding="utf-8"))
+    assert [(u["file"], u["row"]) for u in report["unread"]] == [("held.jsonl", len(rows) + 1)]
+    assert f"held.jsonl, row {len(rows) + 1}: malformed JSON" in capsys.readouterr().err
+    accounted(made)
+
+
 def test_a_held_out_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     files = sources(tmp_path / "s", 3, 0)
     with pytest.raises(UsageError, match=r"nowhere\.csv: no such file"):

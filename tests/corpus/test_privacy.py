@@ -64,10 +64,38 @@ def cleaned(text: str) -> str:
         ("微信：abc_1234，QQ：12345678", "微信：[账号1]，QQ：[账号2]"),
         ("银行卡6222 0212 3456 7890 128", "银行卡[卡号1]"),
         ("车牌京A·12345撞伤", "车牌[车牌1]撞伤"),
+        ("孙女周晓燕陪同来诊，岳父吴志强代诉", "孙女[姓名1]陪同来诊，岳父[姓名2]代诉"),
+        ("手机：0912-345-678，电话：+886-2-2345-6789", "手机：[电话1]，电话：[电话2]"),
     ],
 )
 def test_found_and_replaced(text: str, wanted: str) -> None:
     assert cleaned(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (f"身份證號碼：{ID}", "身份證號碼：[证件号1]"),
+        ("身分證字號B223456789", "身分證字號[证件号1]"),
+        (
+            "主治醫師：陳曉明。陈晓明查房，請張醫生會診",
+            "主治醫師：[姓名1]。[姓名1]查房，請[姓名2]醫生會診",
+        ),
+        ("患者吳建國，男，56歲，於甲乙市中醫院住院", "患者[姓名1]，男，56歲，於[医院1]住院"),
+        ("門診號：A7654321，病歷號B1234567", "門診號：[编号1]，病歷號[编号2]"),
+        ("住院號：20240101009，床號：12", "住院號：[编号1]，床號：[病区床位1]"),
+        ("電話：02-23456789，手機13812345678", "電話：[电话1]，手機[手机号1]"),
+        ("孫子鄭小龍陪同就診", "孫子[姓名1]陪同就診"),
+        ("住址：臺北市甲乙區丙丁路3段20號", "住址：[地址1]"),
+    ],
+)
+def test_traditional_text_is_read_as_simplified(text: str, wanted: str) -> None:
+    assert cleaned(text) == wanted
+
+
+def test_a_name_behind_a_family_word_is_residue_where_it_is_not_replaced() -> None:
+    found = privacy.clean({"text": "昨晚姑妈刘建国庆生，外婆和宝宝都好，母亲高血压"})
+    assert [r.cue for r in found.residue] == ["name after a family word"]
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,10 @@ def test_laws(
     assert len(found.held_out) <= SHARE * len(documents)
     assert all(n <= quota for n in Counter(s.task for s in found.test).values())
     assert len(found.test_dialogues) <= talks
+    # Nor is more than its share of any one task out of training's reach, and never its only sample.
+    there = Counter(s.task for s in samples)
+    out = Counter(s.task for s in samples if s.document in found.held_out)
+    assert all(out[t] <= max(int(SHARE * n), int(n > 1)) for t, n in there.items())
     assert all(d.turns == 3 for d in found.test_dialogues)
     # Nothing vanishes: every sample and dialogue is on one side or set aside, once.
     places = Counter(s.id for s in (*found.train, *found.test))
@@ -173,6 +177,62 @@ def test_a_disease_under_other_names_is_one_group() -> None:
     documents = [copd, by_list, field, other, told, last, bracket, short, *apart]
     groups = groups_of([document_key(d) for d in documents])
     assert groups == [(0, 1), (2, 3), (4, 5), (6, 7), (8,), (9,)]
+
+
+def told(number: int, title: str, text: str) -> Document:
+    return msgspec.structs.replace(document(number, title), fields={"desc": text})
+
+
+def test_names_that_two_entries_state_themselves_join_them() -> None:
+    pairs = [
+        # another language, of the name and of its alias
+        told(0, "甲状旁腺骨病", "甲状旁腺骨病是骨的病。因此又称为纤维囊性骨炎 (osteitis fibrosa cystica)。"),
+        told(1, "囊性纤维骨炎", "囊性纤维骨炎(osteitisfibrosacystica)多见于中年。"),
+        # a long abbreviation; a short one with a name alike
+        told(2, "成人多囊肾", "成人多囊肾简称ADPKD，可遗传。"),
+        told(3, "常染色体显性肾囊肿", "常染色体显性肾囊肿（autosomal dominant，ADPKD）见于成人。"),
+        told(4, "肝豆状核变性", "肝豆状核变性（WD）可遗传。"),
+        told(5, "进行性肝豆状变性", "进行性肝豆状变性(hepatolenticular disease，WD)少见。"),
+        # spelling
+        told(6, "皮肤大疱", "皮肤大疱见于烧伤。"),
+        told(7, "皮肤大泡", "皮肤大泡多见。"),
+        told(8, "变应性结膜炎", "变应性结膜炎常见。"),
+        told(9, "过敏性结膜炎", "过敏性结膜炎常见。"),
+        # a name of its own in a later sentence
+        told(10, "股外侧皮神经炎", "股外侧皮神经炎表现为大腿麻木。本病又称感觉异常性股痛，多见于男性。"),
+        told(11, "感觉异常性股痛", "感觉异常性股痛见于肥胖者。"),
+    ]  # fmt: skip
+    groups = groups_of([document_key(d) for d in pairs])
+    assert groups == [(n, n + 1) for n in range(0, 12, 2)]
+
+
+def test_what_is_only_mentioned_joins_nothing() -> None:
+    apart = [
+        told(
+            0, "慢性支气管病", "慢性支气管病可发展为肺气肿。晚期出现ARDS。常见病原又称肺炎双球菌。"
+        ),
+        told(1, "吸入性伤", "吸入性伤可致急性肺损伤（ARDS）。烟雾中有毒物，又称毒烟。"),
+        told(2, "毒烟", "毒烟是烟。"),
+        # One abbreviation of two very different things.
+        told(3, "二尖瓣狭窄", "二尖瓣狭窄（MS）是瓣膜病。"),
+        told(4, "多发性硬化", "多发性硬化（multiple sclerosis，MS）是神经系统病。"),
+        told(5, "干燥综合征", "干燥综合征（SS）累及腺体。"),
+        told(6, "血清素综合征", "血清素综合征（SS）由药物引起。"),
+        told(7, "肺炎", "肺炎是肺的炎症。"),
+        told(8, "吸入性肺炎", "吸入性肺炎是肺炎的一种。"),
+    ]
+    groups = groups_of([document_key(d) for d in apart])
+    assert groups == [(n,) for n in range(9)]
+
+
+def test_the_only_sample_of_a_task_stays_in_training() -> None:
+    documents = [document(i) for i in range(10)]
+    samples = [sample(d, "triage", 0) for d in documents]
+    for only in documents:
+        rare = sample(only, "rare", 0)
+        found = split(documents, [*samples, rare], [], test_per_task=4, test_dialogues=0, seed=1)
+        assert rare.id in {s.id for s in found.train}
+        assert len(found.test) == 4
 
 
 def test_only_what_a_document_calls_itself_is_its_name() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from wardround.corpus.text import sentence, typeset
+from wardround.corpus.text import HAN, sentence, typeset
 from wardround.metrics.overlap import normalise
 from wardround.records import Record
 
@@ -20,11 +20,22 @@ _HEADINGS = {
     "past": "既往史[^：:\n]{0,10}|既往病史",
     "exam": "体格检查|查体|(?:专科|全身|入院)(?:查体|体检|检查)|生命体征|病史及(?:检体|体检)",
     "tests": "辅助检查",
-    "other": "治疗经过|治疗过程|病例资料|诊疗经过",
+    "other": "治疗经过|治疗过程|病例资料|诊疗经过|(?:入院|初步|临床|目前|术前|门诊)?诊断",
 }
 _HEADING = re.compile(
     rf"{_NUMBER}(?:{'|'.join(f'(?P<{k}>{v})' for k, v in _HEADINGS.items())})\s*(?:[：:]\s*(?P<rest>.*))?"
 )
+_SAYS_DIAGNOSIS = re.compile(rf"{_NUMBER}(?:入院|初步|临床|目前|术前|门诊)?诊断\s*[：:]\s*\S.*")
+_WRAPS_AT = 30
+_LABELLED = re.compile(r"[^，。；]{1,14}[：:]")
+_PAST = re.compile(
+    r"既往|平素|(?<!追问)(?<!家族)(?:病|疾|外伤|手术|过敏|输血|吸烟|饮酒|糖尿病|高血压|冠心病|结核|肝炎)史|史[0-9一二三四五六七八九十数多]|(?:高血压|糖尿病|冠心病|脑梗死|慢性[^，。；]{2,8}病)病?[0-9一二三四五六七八九十数]+余?年"
+)
+_DENIES = re.compile(r"^(?:患者|病人)?(?:否认[^。；]*史|无[^，。；]*(?<!家族)史)")
+_NOW = re.compile(
+    r"(?:分钟|小时|[天日周月年])前|近[日期来几一两]|今[日晨年]|入院|就诊|来院|本次|此次|发病|出现|发生|诱因|“|因[^，]{0,24}$|[男女]|\d岁"
+)
+_TRACE = re.compile(r"既往|平素|体健|(?<!现病)(?<!追问病)(?<!家族)史(?!摘要|及)|否认")
 _SUBHEADING = re.compile(
     r"[（(]\s*\d{1,2}\s*[)）]\s*(?P<name>[^：:，。；]{2,16}?)\s*[：:]?|(?P<plain>[^：:，。；\s]{2,8}(?:检查|显像))[：:]?"
 )
@@ -49,15 +60,77 @@ def sections(description: str) -> Sections:
     """Take a description (tidied) apart by its headings."""
     found: dict[str, list[str]] = {}
     current = "other"
-    text = without_captions(description)
+    text = unwrapped(without_captions(description))
     for line in text.split("\n"):
+        if _SAYS_DIAGNOSIS.fullmatch(line):
+            continue  # what the case is asked for, wherever it stands; it is no part of a section
         m = _HEADING.fullmatch(line)
         if m is not None:
             current = next(k for k in _HEADINGS if m[k])
         if m is None or m["rest"]:
             found.setdefault(current, []).append(line if m is None else m["rest"])
     parts = {k: _flat(v) for k, v in found.items() if k != "other"}
+    parts["history"], parts["past"] = with_past(parts.get("history", ""), parts.get("past", ""))
     return Sections(text=typeset(text), **parts)
+
+
+def unwrapped(description: str) -> str:
+    """The description where a long line that stops within a sentence is joined to the next: a page's line ended
+    there. A heading, a label with its colon and a numbered line begin anew."""
+    lines: list[str] = []
+    for line in description.split("\n"):
+        if lines and _runs_on(lines[-1], line):
+            lines[-1] += line
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _runs_on(above: str, line: str) -> bool:
+    return (
+        len(above) >= _WRAPS_AT
+        and re.search(rf"[{HAN}]$", above) is not None
+        and re.match(rf"[{HAN}]", line) is not None
+        and re.search(r"[。；]$", line) is not None
+        and not _HEADING.fullmatch(line)
+        and not _LABELLED.match(line)
+        and not _SUBHEADING.fullmatch(line)
+    )
+
+
+def with_past(history: str, past: str) -> tuple[str, str]:
+    """A present and a past history, where clauses of the first that tell of the second (既往体健, 否认手术史, 高血压病史20年)
+    are moved there if the record has no past history of its own. What cannot be told apart stays."""
+    if past or not history:
+        return history, past
+    left: list[str] = []
+    moved: list[str] = []
+    for m in re.finditer(r"([^。；\n]+)([。；\n]*)", history):
+        now, then = _of_sentence(m[1])
+        left += [now + m[2]] if now else []
+        moved += [f"{then}。"] if then else []
+    if not left or not moved:
+        return history, past
+    return sentence("".join(left)), "".join(moved)
+
+
+def _of_sentence(told: str) -> tuple[str, str]:
+    """A sentence's clauses on now and on then. A clause that goes on from a past one is past, unless it tells of now."""
+    now: list[str] = []
+    then: list[str] = []
+    clauses = told.split("，")
+    for i, clause in enumerate(clauses):
+        of_past = _PAST.search(clause) or _DENIES.match("，".join(clauses[i:]))
+        # 因“…”就诊, 近期无外伤史: said of this illness, though with the same words
+        going_on = bool(then) and then[-1] == clauses[i - 1]
+        part = then if not _NOW.search(clause) and (of_past or going_on) else now
+        part.append(clause)
+    return "，".join(now), "，".join(then)
+
+
+def no_past(text: str, past: str) -> str:
+    """The line that says that no past history is recorded; "" when there is one, or the text may tell of one."""
+    return "" if past or _TRACE.search(text) else "既往史：资料未单独记载。"
 
 
 def without_captions(description: str) -> str:

@@ -67,6 +67,10 @@ class _File(Record, frozen=True, kw_only=True):
     complaints: str
     belongs: dict[str, str]
     lists: dict[str, _Marked]
+    stubs: dict[str, str]
+    unreported: str
+    unspecific: str
+    qualifiers: str
     examinations: str
     openings: tuple[str, ...]
     sentences: tuple[str, ...]
@@ -81,6 +85,9 @@ class Cues(Record, frozen=True, kw_only=True):
     complaints: Words
     belongs: dict[str, Words]
     lists: dict[str, Mark]
+    stubs: dict[str, str]
+    unreported: re.Pattern[str]
+    unspecific: re.Pattern[str]
     examinations: Words
     opening: re.Pattern[str]
     chat: re.Pattern[str]
@@ -101,6 +108,11 @@ def cues() -> Cues:
             k: Mark(holds=_pattern(v.holds), avoids=_pattern(v.avoids))
             for k, v in found.lists.items()
         },
+        stubs=found.stubs,
+        unreported=re.compile(found.unreported),
+        unspecific=re.compile(
+            f"(?:{'|'.join(map(re.escape, found.unspecific.split()))}|{found.qualifiers})+"
+        ),
         examinations=Words(found.examinations.split()),
         opening=re.compile("(?:" + "|".join(found.openings) + ")+"),
         chat=re.compile("|".join(found.sentences)),

@@ -2,14 +2,18 @@
 
 Lists gathered from web pages hold what does not belong there: names of people among the symptoms, the names of
 processes and of other diseases, one finding said twice (啰音, 湿啰音), laboratory substances among the examinations, pack
-sizes among the drugs. A sample tells a doctor "the patient presents with …", so only what can be found in
-a patient stays. The marks are data (cues.yaml, `lists`). An item is only ever left out, never changed, and the
-document keeps the whole list.
+sizes among the drugs, what an infant feels among an infant's symptoms. A sample tells a doctor "the patient presents with …", so only what can be found in
+a patient stays. The marks are data (cues.yaml, `lists`). An item is only ever left out, or joined again with the
+one it was cut from (对症 | 支持性治疗), never changed; the document keeps the whole list.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from wardround.corpus.cues import Mark, cues
+from wardround.corpus.rules import answer_leaked
 from wardround.corpus.template import Value, items_of
 from wardround.corpus.text import bare
 
@@ -17,9 +21,15 @@ ENOUGH = 3
 """Items that a case must have; a list is not made shorter than that for the sake of style."""
 
 
+_INFANT = re.compile(r"新生儿|早产儿|婴")
+_OLDER = re.compile(r"学龄|儿童|小儿|年长|少年|青|中年|成[人年]|老|孕|产妇|妇女|岁")
+
+
 def kept(name: str, value: Value, title: str = "") -> Value:
     """A field's items without those that are not what the field is named for; other fields as they are. Of symptoms those
     go too that the disease's name, the `title`, ends with: 呼吸衰竭 is no symptom of 急性呼吸衰竭."""
+    if name == "cure_way" and value:
+        return joined(items_of(value))
     mark = cues().lists.get(name)
     if mark is None or not value:
         return value
@@ -27,6 +37,34 @@ def kept(name: str, value: Value, title: str = "") -> Value:
     return _whole(
         [i for i in items_of(value) if _is(bare(i), mark) and not whole.endswith(bare(i))]
     )
+
+
+def joined(items: Iterable[str]) -> tuple[str, ...]:
+    """Ways of treatment, where what stood before 支持性治疗 in one phrase is joined to it again."""
+    found: list[str] = []
+    for item in items:
+        above = re.split(r"[，、]", found[-1])[-1] if found else ""
+        if above in cues().stubs and item.startswith("支持"):
+            found[-1] += cues().stubs[above] + item
+        else:
+            found.append(item)
+    return tuple(found)
+
+
+def reported(value: Value, title: str, crowd: str) -> Value:
+    """Symptoms without those that a patient would have to put into words, where only infants fall ill."""
+    infants = "新生儿" in title or (_INFANT.search(crowd or title) and not _OLDER.search(crowd))
+    if not value or not infants:
+        return value
+    return tuple(i for i in items_of(value) if not cues().unreported.search(i))
+
+
+def telling(symptoms: Value, title: str) -> Value:
+    """The symptoms that say more than that somebody is ill; () when a disease can't be looked for from what is listed:
+    one such symptom needs three others, two need one. What gives the disease's name away counts for nothing."""
+    shown = [i for i in items_of(symptoms) if not answer_leaked(i, title)]
+    found = tuple(i for i in shown if not cues().unspecific.fullmatch(bare(i)))
+    return found if len(found) + len(shown) > ENOUGH + 1 else ()
 
 
 def _is(item: str, mark: Mark) -> bool:

@@ -2,7 +2,8 @@
 
     options         most of a choice question's options stand in the text, in any order        drop
     coverage        question and options are covered by the text's 8-grams                     drop
-    near_duplicate  a question or a dialogue's turn is                                         drop
+    near_duplicate  a question or a dialogue's turn is; at any length, when it is the very     drop
+                    question asked, or a turn with the answer it has there
     reference       the reference answer is                                                    drop
     rare_ngrams     a smaller part is, of 8-grams that few items share                         review
 
@@ -10,18 +11,23 @@ Only 8-grams that at most a few items share count: a test set's own instructions
 是") say nothing. Any one shared n-gram is no evidence either (it flags half of all clean text); shares of an item are.
 What is said again in other words is not found here: that takes an embedding or a model.
 
-In memory are the items' 8-grams (12 bytes each) and options; texts pass through in batches.
+In memory are the items' 8-grams (12 bytes each), options and questions; texts pass through in batches.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from wardround.corpus.folded import fold, fold_codes
-from wardround.corpus.held_items import Item, read_items
+from wardround.corpus.held_items import Item, Unread, read_items
+from wardround.corpus.held_questions import Questions
 from wardround.records import Record
 
 if TYPE_CHECKING:
@@ -41,6 +47,11 @@ OPTION_CHARACTERS = 24
 SUPPORT = 0.3
 LONG_REFERENCE = 60
 """A shorter reference ("无传染性", a department with its reason) is no item's own."""
+_CLAUSES = re.compile(r"(?<=[\n。！？!?，,；;])")
+_ASKING = ("请问", "问一下", "想问", "知道", "了解", "咨询")
+"""Ahead of a question that is the text's own."""
+SHOWN = 50
+"""Unreadable rows named on the terminal."""
 _BATCH = 2048
 _BLOCK = 1 << 16
 _HASH_BITS = 44
@@ -60,8 +71,11 @@ class Hit(Record, frozen=True, kw_only=True):
 
 
 def load(paths: Sequence[Path]) -> HeldOut:
-    """Everything in the held-out files (or datasets' test files). Raises naming the file that cannot be read."""
-    return of_items(item for path in paths for item in read_items(Path(path)))
+    """Everything in the held-out files (or datasets' test files), with the rows that could not be read. Raises naming
+    the file that cannot be read at all."""
+    unread: list[Unread] = []
+    items = [item for path in paths for item in read_items(Path(path), unread.append)]
+    return HeldOut(items, unread=unread)
 
 
 def of_items(items: Iterable[Item], ordinary: Sequence[str] = ()) -> HeldOut:
@@ -73,8 +87,11 @@ def of_items(items: Iterable[Item], ordinary: Sequence[str] = ()) -> HeldOut:
 class HeldOut:
     """The items, ready to be looked for. Pickles, so that every process can have it."""
 
-    def __init__(self, items: Sequence[Item], ordinary: Sequence[str] = ()) -> None:
+    def __init__(
+        self, items: Sequence[Item], ordinary: Sequence[str] = (), unread: Sequence[Unread] = ()
+    ) -> None:
         self.items = tuple(items)
+        self.unread = tuple(unread)
         counted = Counter(i.file for i in items)
         self.sets: tuple[tuple[str, int], ...] = tuple(sorted(counted.items()))
         self._parts = [(k, rule) for k, i in enumerate(items) for rule, _ in _parts(i)]
@@ -84,6 +101,7 @@ class HeldOut:
             for k, i in enumerate(items)
             if not i.options and 6 <= len(f := fold(i.question)) < 3 * GRAM
         }
+        self._questions = Questions(items)
         self._options = [frozenset(f for o in i.options if len(f := fold(o)) > 1) for i in items]
         self._offered = _offered(self._options)
         self._automaton = _automaton([*self._offered, *self._short])
@@ -119,18 +137,24 @@ class HeldOut:
         return out
 
     def _checked(self, texts: Sequence[str]) -> list[Hit | None]:
-        codes, starts = fold_codes(texts)
+        # Folded clause by clause, which comes to the same as the whole and tells where lines and clauses begin.
+        clauses = [_CLAUSES.split(t) for t in texts]
+        codes, starts = fold_codes([c for of_one in clauses for c in of_one])
         shares = self._shares(texts)
         found: list[Hit | None] = []
-        written, ends = codes.tobytes(), (starts * 4).tolist()
-        for k in range(len(texts)):
-            folded = written[ends[k] : ends[k + 1]].decode("utf-32-le", "surrogatepass")
-            mine = shares.get(k, {})
-            asked = fold(texts[k].partition("\n")[0])
+        written, places = codes.tobytes(), starts.tolist()
+        at = 0
+        for k, mine in enumerate(clauses):
+            edges = [p - places[at] for p in places[at : at + len(mine) + 1]]
+            whole = written[4 * places[at] : 4 * places[at + len(mine)]]
+            folded = whole.decode("utf-32-le", "surrogatepass")
+            at += len(mine)
+            share = shares.get(k, {})
             hits = [
-                *self._by_options(folded, mine),
-                *self._by_share(mine),
-                *self._by_short(folded, asked),
+                *self._by_options(folded, share),
+                *self._by_share(share),
+                *self._by_question(folded, mine, edges),
+                *self._by_short(folded, edges),
             ]
             found.append(min(hits, key=_gravity, default=None))
         return found
@@ -202,18 +226,25 @@ class HeldOut:
             if long or support.get(k, 0.0) >= SUPPORT:
                 yield self._hit(k, "options", share, "drop")
 
-    def _by_short(self, folded: str, asked: str) -> Iterable[Hit]:
-        """A question of few characters is the text's own when it is its first line or makes up half of it; else it is one to
-        look at."""
+    def _by_question(
+        self, folded: str, clauses: Sequence[str], edges: Sequence[int]
+    ) -> Iterable[Hit]:
+        for k in self._questions.asked_in(folded, clauses, edges):
+            yield self._hit(k, "near_duplicate", 1.0, "drop")
+
+    def _by_short(self, folded: str, edges: Sequence[int]) -> Iterable[Hit]:
+        """A question of few characters is the text's own when it makes up half of it, else one to look at near its
+        beginning; where other words run into it (小儿|感冒有哪些症状) it is another question."""
         if not self._short:
             return
-        if asked in self._short:
-            yield self._hit(self._short[asked], "near_duplicate", 1.0, "drop")
-        for _, word in self._automaton.iter(folded):
+        for last, word in self._automaton.iter(folded):
             k = self._short.get(word)
-            if k is not None and 2 * len(word) >= len(folded):
+            at = last + 1 - len(word)
+            if k is None or not (at in edges or folded.endswith(_ASKING, 0, at)):
+                continue
+            if 2 * len(word) >= len(folded):
                 yield self._hit(k, "near_duplicate", 1.0, "drop")
-            elif k is not None and folded.find(word) < 3 * GRAM:
+            elif at < 3 * GRAM:
                 yield self._hit(k, "near_duplicate", 1.0, "review")
 
     def _hit(self, k: int, rule: Rule, measure: float, action: Literal["drop", "review"]) -> Hit:
@@ -329,11 +360,13 @@ def _automaton(words: Sequence[str]) -> Any:
 
 
 def contamination(held: HeldOut, hits: Iterable[Hit], own_test: int = 0) -> dict[str, Any]:
-    """What was found, for the report: per set its items and how many samples it cost, per rule how many."""
+    """What was found, for the report: per set its items and how many samples it cost, per rule how many, and the rows
+    that could not be read. These are told on the terminal too, for nothing was kept away from what they hold."""
     dropped, reviewed, rules = Counter[str](), Counter[str](), Counter[str]()
     for hit in hits:
         (dropped if hit.action == "drop" else reviewed)[hit.file] += 1
         rules[hit.rule] += 1
+    _tell(held.unread)
     return {
         "sets": [
             {"file": file, "items": n, "dropped": dropped[file], "review": reviewed[file]}
@@ -341,4 +374,17 @@ def contamination(held: HeldOut, hits: Iterable[Hit], own_test: int = 0) -> dict
         ],
         "rules": {rule: rules[rule] for rule in RULES},
         "own_test": own_test,
+        "unread": msgspec.to_builtins(list(held.unread)),
     }
+
+
+def _tell(unread: Sequence[Unread]) -> None:
+    if not unread:
+        return
+    said = [
+        f"held-out: {len(unread)} rows could not be read, so training was NOT held against them; "
+        "mend the file and build anew (all are in contamination.json)"
+    ]
+    said += [f"  {u.file}, row {u.row}: {u.reason}" for u in unread[:SHOWN]]
+    said += [f"  … {len(unread) - SHOWN} more"] * (len(unread) > SHOWN)
+    print("\n".join(said), file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ from functools import cache
 import msgspec
 
 from wardround import taxonomy
-from wardround.corpus.names import other_names
+from wardround.corpus.names import joining
 from wardround.metrics.overlap import normalise
 from wardround.records import Dialogue, Document, Sample
 
@@ -23,8 +23,8 @@ NOTHING = 0
 
 
 class DocumentKey(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """A document without its fields. `title` and `text` are digests of its title and main text, `names` of the other
-    names of what it is about; `place` counts the documents of a build in the order of their sources."""
+    """A document without its fields. `title` and `text` are digests of its title and main text, `names` of what joins
+    it to others on the same thing (`names.joining`); `place` counts the documents of a build in the order of their sources."""
 
     id: str
     kind: str
@@ -82,7 +82,7 @@ def document_key(document: Document, *, titled: bool = True) -> DocumentKey:
         row=document.provenance.row,
         title=digest64(document.title) if titled else NOTHING,
         text=digest64(str(main)),
-        names=tuple(map(digest64, other_names(document))) if titled else (),
+        names=tuple(dict.fromkeys(map(digest64, joining(document)))) if titled else (),
     )
 
 

@@ -10,7 +10,7 @@
 `documents_of` is pure: the same row and source give the same documents, in whatever process. A document's id
 is a digest of its content, so it is the same in whatever file, encoding or order it comes. Values are tidied
 (`corpus.text.tidy`); placeholders ("查看更多", "暂无") and list items that a web page cut off
-("发热伴咳嗽、咯...") are left out, as are empty fields. Words are never changed: traditional characters stay.
+("发热伴咳嗽、咯...") are left out, as are empty fields. Words are never changed; traditional script becomes simplified (`text.tidy`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from wardround import taxonomy
-from wardround.corpus import chat, template
+from wardround.corpus import chat, template, triage
 from wardround.corpus import rules as r
 from wardround.corpus.cases import before_differential, differential, finding, is_choice
 from wardround.corpus.recipes import Recipe, Rule, of_kind, rule_of
@@ -349,8 +349,9 @@ def _broken(
         department = next(iter(r.departments_in(output.split("\n")[0])), "")
         checks += [
             ("several_departments", lambda: r.several_departments(output)),
-            ("emergency_missed", lambda: r.emergency_missed(asked, department)),
-            ("wrong_age_department", lambda: r.wrong_age_department(asked, department)),
+            ("emergency_missed", lambda: triage.emergency_missed(asked, department)),
+            ("wrong_age_department", lambda: triage.wrong_age_department(asked, department)),
+            ("wrong_department", lambda: triage.wrong_department(asked, department)),
         ]
     if recipe.kind == CONSULTATION:
         checks += _of_reply(rule, given, asked, output)

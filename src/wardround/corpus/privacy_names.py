@@ -89,10 +89,15 @@ _IS_HAN = re.compile(f"[{HAN}]")
 _PERSON = rf"(?:(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SINGLE}][{HAN}]{{1,2}})"
 _DOTTED = rf"[{HAN}]{{2,6}}[·•][{HAN}]{{1,6}}(?:[·•][{HAN}]{{1,6}})?"
 _LATIN = r"[A-Z][a-z]+(?:[ \-][A-Z][a-z]+){1,2}|[A-Z]{2,}(?: [A-Z]{2,}){1,2}"
+_FAMILY = (
+    "爸爸|妈妈|父亲|母亲|丈夫|妻子|老公|老婆|爱人|配偶|儿子|女儿|长子|长女|次子|次女|哥哥|姐姐|弟弟|妹妹|爷爷|奶奶|外公|外婆|姥姥|姥爷|"
+    "祖父|祖母|外祖父|外祖母|公公|婆婆|岳父|岳母|孙子|孙女|外孙女|外孙|儿媳妇|儿媳|媳妇|女婿|侄子|侄女|侄儿|外甥女|外甥|伯父|伯母|叔父|叔叔|婶婶|姑姑|姑妈|姑父|"
+    "姨妈|姨父|舅舅|舅妈|嫂子|弟媳|姐夫|妹夫|堂兄|堂弟|堂姐|堂妹|表哥|表弟|表姐|表妹|养子|养女|继父|继母"
+)
 _ROLE = (
     "患者|病人|病患|患儿|产妇|孕妇|伤者|死者|逝者|伤员|老人|来访者|被鉴定人|参保人|受检者|受者|供者|居民|"
-    "家属|家长|监护人|母亲|父亲|丈夫|妻子|老公|老婆|爱人|配偶|儿子|女儿|长子|长女|次子|次女|之子|之女|其子|其女|其父|其母|其妻|其夫|哥哥|弟弟|姐姐|妹妹|"
-    "爸爸|妈妈|爷爷|奶奶|外公|外婆|同学|同事|邻居|朋友|老乡|委托人|联系人|经办人|记录人|报告人|接听人|登记人|随访人|访视人|检查者|操作者|报告者|审核者|记录者|核对者|检验者|换药者|咨询者|班主任|老师|司机|"
+    f"家属|家长|监护人|{_FAMILY}|之子|之女|其子|其女|其父|其母|其妻|其夫|"
+    "同学|同事|邻居|朋友|老乡|委托人|联系人|经办人|记录人|报告人|接听人|登记人|随访人|访视人|检查者|操作者|报告者|审核者|记录者|核对者|检验者|换药者|咨询者|班主任|老师|司机|"
     "护士长|护士|医师|医生|大夫|教授|主任|专家|主刀|术者|技师|药师|助产士|护工|院长|书记|"
     "姓名|Pt|Patient|patient|咨询师|治疗师|物理师|麻醉师|营养师|姓名是|名字是|名字叫|名叫|我叫|叫做|我是|本人|自称|叫|兹有|关于|患儿系"
 )
@@ -157,9 +162,7 @@ _CUES_BEFORE = (
     "我是", "我叫", "联系人", "先生", "老师", "同学", "者：", "人：", "签", "师：", "者:", "人:", "师:", "同志",
 )  # fmt: skip
 _DOUBT_CUES = ("姓名", "签名", "签字", "我叫", "名叫", "我的名字")
-_KIN = re.compile(
-    rf"我(?:的)?(?:爸爸?|妈妈?|老公|老婆|儿子|女儿|丈夫|妻子|父亲|母亲|爷爷|奶奶|哥哥|姐姐|弟弟|妹妹)((?:{_COMPOUND}|[{_SINGLE}])[{HAN}]{{1,2}})"
-)
+_KIN = re.compile(rf"(?:{either(_FAMILY)}|我的?[爸妈])((?:{_COMPOUND}|[{_SINGLE}])[{HAN}]{{1,2}})")
 _DOUBT = re.compile(
     rf"(?:姓名|签名|签字)\s?[:：]\s{{0,4}}[{HAN}]{{2,4}}|(?:我叫|名叫|我的名字是)[{HAN}]{{2,4}}"
 )
@@ -229,8 +232,12 @@ def doubts(text: str, spans: Sequence[Span]) -> Iterator[Doubt]:
         value = re.split(r"[:：]\s*|我叫|名叫|是", m[0])[-1]
         if not overlaps(m.end() - len(value), m.end(), spans) and not _EMPTY_VALUE.match(value):
             yield Doubt(start=m.start(), end=m.end(), cue="name cue")
-    for m in _KIN.finditer(text) if "我" in text else ():
-        if named(m[1]) and not overlaps(m.start(1), m.end(1), spans):
+    for m in _KIN.finditer(text):
+        word = m[1]
+        everyday = word[0] in _FUNCTION and not (len(word) > 2 and _strict(word))
+        # 妈妈和宝宝, 爷爷来家里: these lead on from a family word far more often than they are a surname.
+        everyday = everyday or word[0] in "和来全"
+        if named(word) and not everyday and not overlaps(m.start(1), m.end(1), spans):
             yield Doubt(start=m.start(1), end=m.end(1), cue="name after a family word")
 
 

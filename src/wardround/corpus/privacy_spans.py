@@ -2,8 +2,8 @@
 
 A `Span` has a kind and a place, never the value, so that nothing which holds spans (reports, logs, error texts)
 can give an identifier away. Detectors read a *view* of the text: full-width digits, letters and signs made
-half-width, dashes and blanks made one, character for character, so that places in the view are places in the
-text.
+half-width, dashes and blanks made one, traditional characters simplified, character for character, so that
+places in the view are places in the text: cues and names are lists in simplified script.
 
 `\\b` is used nowhere: between a Chinese character and a digit both sides are word characters and it never
 fires. Numbers are bounded by digit look-arounds instead.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from wardround.corpus.folded import simplified_letters
 from wardround.records import Record
 
 HAN = "\u3400-\u9fff"
@@ -53,9 +54,9 @@ class Doubt(Record, frozen=True, kw_only=True):
 
 
 def view(text: str) -> str:
-    """The text with full-width signs made half-width, of the same length."""
+    """The text with full-width signs made half-width and in simplified script, of the same length."""
     # Looking for each sign in turn is several times faster than for a class of them.
-    return text.translate(_NARROW) if holds(text, _SIGNS) else text
+    return simplified_letters(text.translate(_NARROW) if holds(text, _SIGNS) else text)
 
 
 def holds(text: str, cues: Iterable[str]) -> bool:

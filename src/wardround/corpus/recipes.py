@@ -106,7 +106,11 @@ def files() -> tuple[Path, ...]:
 @cache
 def digest() -> str:
     """The digest of all shipped recipes and word lists: other rules, other samples."""
-    lists = (HERE.with_name("cues.yaml"), taxonomy.HERE / "specialty_cues.yaml")
+    lists = (
+        HERE.with_name("cues.yaml"),
+        HERE.with_name("triage.yaml"),
+        taxonomy.HERE / "specialty_cues.yaml",
+    )
     return digest_of([p.read_text(encoding="utf-8") for p in (*files(), *lists)])
 
 

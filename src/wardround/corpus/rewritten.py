@@ -30,7 +30,11 @@ SHORTEST, LONGEST, SLACK = 0.4, 2.5, 200
 """A rewrite is `SHORTEST` to `LONGEST` times as long as its reference, give or take `SLACK` characters above."""
 CHINESE = 0.5
 """Least share of Chinese characters among a Chinese rewrite's letters."""
+REPEATED, LEAST_REPEATED = 0.25, 8
+"""A rewrite says too much again when this share of it are sentences, each of so many letters at least, that it has said before."""
 
+_SENTENCE_END = re.compile(r"[。！？；\n]+|(?<=[a-z])[.!?]\s")
+_ITEM = re.compile(r"^\s*(?:[（(]?[0-9一二三四五六七八九十]{1,3}[)）、.．]|[-*•·])\s*")
 _HAN = re.compile(r"[\u3400-\u9fff]+")
 _LETTER = re.compile(r"[A-Za-z]+")
 _OPENING = 80
@@ -108,7 +112,9 @@ def _of_form(text: str, reference: str, answer: Answer) -> str:
         return "wrong_language"
     if len(text) < SHORTEST * len(reference):
         return "too_short"
-    return "too_long" if len(text) > LONGEST * len(reference) + SLACK else ""
+    if len(text) > LONGEST * len(reference) + SLACK:
+        return "too_long"
+    return "repeats_itself" if repeats_itself(text, reference) else ""
 
 
 def _of_content(text: str, reference: str, known: Known, task: str) -> str:
@@ -145,6 +151,25 @@ def wrong_language(text: str, reference: str) -> bool:
 
     latin = _LETTER.search(text) is not None
     return latin and chinese(text) < CHINESE and chinese(reference) >= CHINESE
+
+
+def repeats_itself(text: str, reference: str) -> bool:
+    """Whether `REPEATED` of a text is sentences or lines that it has said before, and more than of its reference."""
+    said = _repeated(text)
+    return said >= REPEATED and said > _repeated(reference)
+
+
+def _repeated(text: str) -> float:
+    """The share of a text's letters in sentences that stood in it before; short ones (多饮水。) may come again, but not
+    the text as a whole."""
+    pieces = [_ITEM.sub("", s.strip()) for s in _SENTENCE_END.split(text)]
+    letters = "".join(pieces)
+    period = (letters + letters).find(letters, 1) if len(letters) >= LEAST_REPEATED else -1
+    if 0 < period < len(letters):
+        return 1 - period / len(letters)
+    longer = [s for s in pieces if len(s) >= LEAST_REPEATED]
+    again = sum(map(len, longer)) - sum(map(len, dict.fromkeys(longer)))
+    return again / len(letters) if letters else 0.0
 
 
 def department_changed(text: str, reference: str) -> bool:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import cache, lru_cache
 
 from wardround import taxonomy
+from wardround.corpus import numerals
 from wardround.corpus.folded import narrow
 from wardround.corpus.text import CIRCLED, cut_short
 from wardround.metrics.overlap import normalise
@@ -36,6 +37,7 @@ RULES: dict[str, str] = {
     "speaks_to_patient": "仍是对患者说话或寒暄",
     "emergency_missed": "有急诊指征，却分诊到普通门诊科室",
     "wrong_age_department": "患儿被分到成人内科，或成人被分到儿科",
+    "wrong_department": "科室与患者所述症状不符",
     "garbled": "文字有乱码或识别错误",
     "side_conflict": "左右侧与题目不一致",
     "empty": "没有内容",
@@ -43,6 +45,7 @@ RULES: dict[str, str] = {
     "mentions_passage": "提到了参考资料或原文本身",
     "too_short": "比参考答案短得多，丢失了内容",
     "too_long": "比参考答案长得多",
+    "repeats_itself": "同样的话说了不止一遍",
     "number_not_in_source": "出现了原文没有的数字",
     "unfinished": "没有写完",
     "wrong_language": "没有用中文作答",
@@ -60,6 +63,7 @@ _SAYS = (
 """One of these is in every apology: looking for words costs a tenth of looking for a pattern."""
 _OWN = (
     "参考", "资料", "原文", "原答案", "材料", "文本", "段落", "文中", "书本知识", "中提到", "中指出", "中所述",
+    "教科书", "教材", "课本", "书", "文献", "文章", "前文", "上文", "本文", "该文", "百科", "词条", "段话", "段文字",
     "according to the", "based on the", "<",
 )  # fmt: skip
 """Likewise of what speaks of its own source."""
@@ -77,7 +81,10 @@ _APOLOGY = re.compile(
 )
 _PASSAGE = re.compile(
     r"书本知识|参考(?:资料|文本|答案|内容|材料)|原(?:文|答案|始资料)|(?:上述|所给|给定|提供的|以上)(?:资料|材料|文本|段落)|"
-    r"(?<![像学床历验查史室访理])(?:资料|材料|文中)(?:提到|指出|显示|所述)|(?:教材|教科书|课本|(?<!说明)书)中(?:提到|指出|所述)|"
+    r"(?<![像学床历验查史室访理])(?:资料|材料|文中)(?:提到|指出|显示|所述)|(?:教材|教科书|课本|书本|专著|百科全?书?|词条|(?<!说明)(?<!医嘱)(?<!同意)(?<!证明)(?<!通知)书|文章|论文|文献)(?:[中里上内]|资料)*(?:对此|也|都|均|曾|已|还|明确|有所|所|有|是这[样么])*"
+    r"(?:提到|提及|谈到|讲到|写到|写道|写着|写明|指出|所?述|记载|记述|载明|描述|介绍|强调|说明|说到|所说|的(?:说法|描述|记载|内容))|"
+    r"(?:据|根据|按照?|参照|参考|依照|见于?)(?:上述|这本?|该|此)?(?:教科书|教材|课本|书本|百科|词条)|(?:教科书|教材|课本|书本)(?:中|里|上)|"
+    r"(?<![英中外作天人语古水论])文中|(?:上|前|本|该|此)文(?=[所已中里提述指说写])|(?:这|该|此|上述|以上)(?:段|篇)(?:话|文字|文章|内容|资料|材料)|"
     r"(?:according to|based on) the (?:given |provided )?(?:text|passage|reference|material|article)|"
     r"</?(?:reference|passage|question)>",
     re.I,
@@ -89,9 +96,7 @@ _ENUMERATOR = re.compile(
 )
 """What it begins with stands first, and what must stand before that behind it: so the search skips all else quickly."""
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
-_UNITS = {"十": 10, "百": 100, "千": 1000}
-_WRITTEN = re.compile(f"[{''.join((*_DIGITS, *_UNITS))}]+")
+_WRITTEN = re.compile(f"[{numerals.CN}]+(?:点[零〇一二两三四五六七八九]+)?")
 _SHOWN_TO_BE_NEW = 0.15
 
 
@@ -223,47 +228,6 @@ def several_departments(output: str) -> bool:
     return len(set(departments_in(re.split(r"[。（(]", first)[0]))) > 1
 
 
-_EMERGENCY = re.compile(
-    r"呕血|吐血|大咯血|大出血|大量(?:便|咯|鲜)血|昏迷|意识(?:丧失|不清|模糊)|神志不清|叫不醒|抽搐不止|休克|服毒|喝(?:了)?农药|呼吸心跳|心[搏跳]骤停|窒息"
-)
-_FAILING = re.compile(r"心脏?停[搏跳]|心脏压塞|心包填塞|(?<!慢性)呼吸衰竭")
-_BREATH = re.compile(r"呼吸困难|喘不[上过]气|胸部?压榨|剧烈胸痛")
-_NOT_FOR_BREATH = frozenset({"gastroenterology", "endocrinology", "neurology"})
-_NOT_NOW = re.compile(r"(?:无|没有?|未|否认|曾|以前|去年|前年|[年月]前)[^，。；]{0,10}$")
-
-
-def emergency_missed(given: str, specialty: str) -> bool:
-    """Whether a patient's words tell of what cannot wait, and the department sees no emergencies first."""
-    if specialty == "emergency_critical_care":
-        return False
-    found = [*_EMERGENCY.finditer(given)]
-    found += [
-        m for m in _FAILING.finditer(given) if specialty != "respiratory" or m[0] != "呼吸衰竭"
-    ]
-    if specialty in _NOT_FOR_BREATH:
-        found += _BREATH.finditer(given)
-    return any(not _NOT_NOW.search(given, 0, m.start()) for m in found)
-
-
-_CHILD = re.compile(
-    r"患儿|新生儿|早产儿|婴儿|婴幼儿|幼儿|小儿|小孩|宝宝|儿童|学龄前|(?<![0-9])(?:[1-9]|1[0-3])(?:岁|周岁)(?!以前|时|左右起|就|开始)|[0-9]+个?月大"
-)
-_ADULT = re.compile(
-    r"成人|成年|青年|青壮年|中年|老年|老人|高龄|(?<![0-9])[2-9][0-9][多余]?(?=岁)|工人|孕妇"
-)
-_INTERNAL = frozenset(
-    {"respiratory", "cardiology", "gastroenterology", "neurology", "nephrology", "hematology", "endocrinology", "rheumatology"}
-)  # fmt: skip
-
-
-def wrong_age_department(given: str, specialty: str) -> bool:
-    """Whether only children are spoken of and the department treats adults, or only adults and it treats children."""
-    child, adult = _CHILD.search(given), _ADULT.search(given)
-    if specialty == "pediatrics":
-        return bool(adult and not child)
-    return specialty in _INTERNAL and bool(child and not adult)
-
-
 _SIDED = re.compile(r"([左右])侧?(?!侧)([\u3400-\u9fff]{2})")
 
 
@@ -299,8 +263,13 @@ _ANY_DIGIT = re.compile(
 
 
 def numbers(text: str) -> set[str]:
-    """Numbers in a text, full-width ones too. Those of list items, and digits that are part of a name (SpO₂,
-    维生素B12), don't count; of 10⁹ both do, however it is written."""
+    """Numbers in a text, full-width ones too, and those written out in Chinese that measure something (`numerals.measured`).
+    Those of list items, and digits that are part of a name (SpO₂, 维生素B12), don't count; of 10⁹ both do, however it
+    is written."""
+    return _in_digits(text) | numerals.measured(text)
+
+
+def _in_digits(text: str) -> set[str]:
     if not _ANY_DIGIT.search(text):
         return set()
     bare = _ENUMERATOR.sub(" ", text)
@@ -315,18 +284,18 @@ def _shortest(number: str) -> str:
     return format(Decimal(number).normalize(), "f")
 
 
+_HALVES = re.compile(
+    r"(?<![\d.])(?:6\s*个?月|30\s*分钟?|1[45]\s*[天日]|2\s*个?(?:周|星期))|六个月|三十分钟|十[四五][天日]|两(?:个星期|周|星期)"
+)
+"""A half in the next greater unit: 6个月 is 半年."""
+
+
 def written_out(text: str) -> set[str]:
-    """Numbers written in Chinese characters (二十四, 三百零五, 两), as digits; up to the thousands."""
-    found = set()
-    for word in _WRITTEN.findall(text):
-        total = digit = 0
-        for c in word:
-            if c in _UNITS:
-                total += (digit or 1) * _UNITS[c]
-                digit = 0
-            else:
-                digit = _DIGITS[c]
-        found.add(str(total + digit))
+    """All numbers written in Chinese characters (二十四, 三百零五, 两, 一点五), whatever they stand for, as digits; and 0.5 for what
+    may be told as half a year, month or hour. This is what a source may be read to say; `numbers` is what a text does say."""
+    found = {v for word in _WRITTEN.findall(text) for v in numerals.values(word)}
+    if _HALVES.search(text):
+        found.add("0.5")
     return found
 
 

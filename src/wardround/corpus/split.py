@@ -1,12 +1,13 @@
 """What is held out: whole documents, chosen so that every task gets its test items.
 
-A document is on one side only, with all that was made of it; documents with the same title, with titles that are names
-of one disease (`corpus.names`), or with the same main text, go together. Nothing of a held-out document is trained on: what its tasks' quotas don't take is set
+A document is on one side only, with all that was made of it; documents with the same title, with names of one
+disease (`corpus.names`), or with the same main text, go together. Nothing of a held-out document is trained on: what its tasks' quotas don't take is set
 aside as `held_out_surplus`. At last, a training sample whose question or (long) reference equals a test
 sample's is set aside as `matches_test`, wherever it came from.
 
 The choice is a walk in an order drawn from the seed and the documents' own content: rarest task first, until
-each task has its items. The order spreads evenly over kinds and specialties, so none of them is held out far
+each task has its items; a document that would take a task beyond its share (the only sample of one, say) is passed
+over. The order spreads evenly over kinds and specialties, so none of them is held out far
 beyond its share, and it does not depend on the order of files or rows. At most `share` of the documents,
 and of any one task's samples, are held out, so a small source keeps most of itself for training.
 """
@@ -161,9 +162,10 @@ class _Wanted:
             self.available.update(self.holds[g])
             for task in self.holds[g]:
                 self.givers[task].append(g)
+        self.most = {task: _part(n, share) for task, n in self.available.items()}
         self.wanted = {
-            task: min(test_dialogues if task == DIALOGUE else test_per_task, _part(n, share))
-            for task, n in self.available.items()
+            task: min(test_dialogues if task == DIALOGUE else test_per_task, most)
+            for task, most in self.most.items()
         }
 
     def choose(self) -> set[int]:
@@ -176,6 +178,8 @@ class _Wanted:
                     break
                 group = self.groups[g]
                 if group[0] in held_out or len(held_out) + len(group) > self.room:
+                    continue
+                if any(got[t] + n > self.most[t] for t, n in self.holds[g].items()):
                     continue
                 held_out.update(group)
                 got += self.holds[g]

@@ -1,6 +1,6 @@
-"""Chinese source text made clean. Pure functions on strings; layout and punctuation change, words never.
+"""Chinese source text made clean. Pure functions on strings; layout, punctuation and script change, words never.
 
-`tidy` is for text as read (blanks, broken lines, tags); `typeset` for text about to be shown (full-width
+`tidy` is for text as read (blanks, broken lines, tags, traditional characters); `typeset` for text about to be shown (full-width
 punctuation, nothing doubled, no empty brackets, no pointer to a figure that is not there).
 """
 
@@ -10,6 +10,8 @@ import html
 import re
 from collections.abc import Callable
 from functools import lru_cache
+
+from wardround.corpus.folded import simplified
 
 HAN = r"\u3400-\u9fff"
 WIDE = rf"{HAN}\u3000-\u303f\uff00-\uffef“”‘’"
@@ -81,7 +83,9 @@ _SHORT = 64
 def tidy(text: str) -> str:
     """Tags and doubled blanks out, blanks between Chinese characters out, broken lines joined, lines that
     repeat the one before dropped. Line breaks that part sentences stay, and so does the power in 10<sup>9</sup>
-    (10⁹, not 109)."""
+    (10⁹, not 109). Traditional script becomes simplified here, as every text that is read passes here: the lists,
+    rules and frames behind it are simplified, and a sample must not change its script halfway."""
+    text = simplified(text)
     if not _UNTIDY.search(text):
         return text
     return _tidy_short(text) if len(text) < _SHORT else _tidy(text)

@@ -225,8 +225,10 @@ def _quantities(clause: str) -> Iterator[Span]:
             values = "-".join(f"{float(x) * factor:.9g}" for x in ends)
         else:
             base = _UNITS.get(unit or "", "")
-            factor = 7 if base == "w" else 1
-            base = "d" if base == "w" else base
+            # A year of the calendar is no span of time.
+            spans = base == "y" and unit == "年" and max(map(float, ends)) < 1900
+            factor = 7 if base == "w" else 12 if spans else 1
+            base = "d" if base == "w" else "mo" if spans else base
             values = "-".join(f"{float(x) * factor:.9g}" for x in ends)
         of = f"/{_PER_ONE.get(per) or _EACH.get(per, per)}" if per else ""
         # A count in front of kg is a weight, of grams a dose: both are quantities that must agree.

@@ -5,8 +5,9 @@ answer. Most rules fail on the question's words alone, so what costs time (clean
 waits until a rule gets that far.
 
     encyclopedia  its fields (lists by `corpus.entries`), name, defining (desc, when it begins with
-                  the name), illness (name, unless it is a complaint)
-    case          text, chief, history, past, exam, tests, disease, department · pair: question, answer
+                  the name), illness (name, unless it is a complaint), telling (symptoms that few diseases share)
+    case          text, chief, history, past, no_past (a line that says so, when the text tells of none), exam, tests,
+                  disease, department · pair: question, answer
     choice        stem (the case before the question), asks (the question, opened), answer_text, others (the
                   other options), explanation (without option letters), is_case
     consultation  title, told (what the patient tells first, without questions), teller, complaints (not denied),
@@ -15,7 +16,7 @@ waits until a rule gets that far.
                   question, situation (what was told first, and this question), general (title or question, when it asks
                   in general and names its subject), answer (cleaned, for a doctor),
                   examinations (named in the answer), symptoms (likewise)
-    passage       name (what it is about), section (of it), text, defines (the text begins by defining it)
+    passage       name (what it is about), operation (the name, when it is one), section (of it), text, defines (the text begins by defining it)
     fhir          description, conditions, main (the first), medications, observations, unsaid (observations that the
                   description does not hold), disease, department; chief, history, past,
                   tests and others by the headings of its notes
@@ -29,7 +30,7 @@ from collections.abc import Callable, Mapping
 from wardround.corpus import chat, entries, narrative, template
 from wardround.corpus import rules as r
 from wardround.corpus.asked import asked, explained
-from wardround.corpus.cases import sections
+from wardround.corpus.cases import no_past, sections, with_past
 from wardround.corpus.cues import cues
 from wardround.corpus.specialty import by_department, by_words, names_illness
 from wardround.corpus.template import Value
@@ -58,6 +59,9 @@ _OPERATED = re.compile(r"术|骨折|断裂|脱位|脱出|损伤|扭伤|切|肿�
 _SECTION = re.compile(
     r"定义|概念|概述|简介|病因|发病机[制理]|流行病学|传播|临床(?:表现|特[点征]|应用)|症状|体征|表现$|检查|检验|影像|诊断|鉴别|分[级期度型类]|严重程度|治疗|处理|急救|抢救|药物|用药|用法|剂量|不良反应|副作用|"
     r"禁忌|注意|适应[证症]|指征|手术(?:步骤|方法|方式|要点|方案)|术[前后]|护理|康复|并发症|预后|预防|随访|复查|出院|问诊|病理"
+)
+_OPERATION = re.compile(
+    r"(?<![艺技战学])术(?:式|（[^）]*）)?$|(?:切除|移植|置换|成形|吻合|修补|固定|引流|搭桥|造口|造瘘|结扎|植入|重建|剥除)$"
 )
 _FRAME = re.compile(
     r"^第?[0-9一二三四五六七八九十百]+\s*[章节篇部.、．)）]?\s*|^[（(][0-9一二三四五六七八九十]+[)）]\s*"
@@ -119,12 +123,18 @@ def values_of(document: Document) -> tuple[Values, Pairs]:
 
 def _entry(document: Document) -> tuple[Values, Pairs]:
     lists = {k: entries.kept(k, v, document.title) for k, v in document.fields.items()}
+    crowd = "、".join(template.items_of(document.fields.get("easy_get", "")))
+    symptoms = entries.reported(lists.get("symptom", ()), document.title, crowd)
+    lists["symptom"] = symptoms
     desc = str(document.fields.get("desc", ""))
     # What an entry on 苯中毒 says first of benzene is no reason for a diagnosis.
     defining = desc if r.core_name(document.title) in desc[: len(document.title) + 8] else ""
     # A complaint (咯血) is no diagnosis to be found from the complaints that are left without it.
     illness = "" if document.title in cues().complaints.distinct(document.title) else document.title
-    own: dict[str, Value] = {"name": document.title, "defining": defining, "illness": illness}
+    own: dict[str, Value] = {
+        "name": document.title, "defining": defining, "illness": illness,
+        "telling": entries.telling(symptoms, document.title),
+    }  # fmt: skip
     return Values({**lists, **own}), []
 
 
@@ -132,7 +142,7 @@ def _case(document: Document) -> tuple[Values, Pairs]:
     parts = sections(str(document.fields["description"]))
     whole = Values({
         "text": parts.text, "chief": parts.chief, "history": parts.history, "past": parts.past,
-        "exam": parts.exam, "tests": parts.tests, "disease": document.title,
+        "no_past": no_past(parts.text, parts.past), "exam": parts.exam, "tests": parts.tests, "disease": document.title,
         "department": document.departments,
     })  # fmt: skip
     core = r.core_name(document.title)
@@ -258,7 +268,10 @@ def _passage(document: Document) -> tuple[Values, Pairs]:
         and re.match(re.escape(name) + r"(?:（[^）]*）)?(?:是指?|系指?|为|指的是|，?即)", text)
         else ""
     )
-    return Values({"name": name, "section": section, "text": text, "defines": defines}), []
+    operation = name if _OPERATION.search(name) else ""
+    return Values({
+        "name": name, "operation": operation, "section": section, "text": text, "defines": defines
+    }), []  # fmt: skip
 
 
 def _fhir(document: Document) -> tuple[Values, Pairs]:
@@ -268,7 +281,10 @@ def _fhir(document: Document) -> tuple[Values, Pairs]:
     for note in fields.get("notes", ()):
         for name, text in _noted(note).items():
             ready.setdefault(name, text)
+    history, past = str(ready.get("history", "")), str(ready.get("past", ""))
     told = str(fields.get("description", ""))
+    ready["history"], ready["past"] = with_past(history, past)
+    ready["no_past"] = no_past(f"{told}\n{history}", str(ready["past"]))
     ready["unsaid"] = tuple(o for o in fields.get("observations", ()) if o not in told)
     ready["main"] = next(iter(template.items_of(fields.get("conditions", ()))), "")
     return Values(ready), []
@@ -302,14 +318,14 @@ _OF: dict[str, Callable[[Document], tuple[Values, Pairs]]] = {
 
 _FROM: dict[str, dict[str, str]] = {
     "case": {"disease": "title", "department": "department"}
-    | dict.fromkeys(("text", "chief", "history", "past", "exam", "tests"), "description"),
-    "encyclopedia": {"defining": "desc", "illness": "name"},
+    | dict.fromkeys(("text", "chief", "history", "past", "no_past", "exam", "tests"), "description"),
+    "encyclopedia": {"defining": "desc", "illness": "name", "telling": "symptom"},
     "choice": dict.fromkeys(("stem", "asks", "is_case"), "question")
     | {"others": "options", "answer_text": "answer_text", "explanation": "explanation"},
     "consultation": dict.fromkeys(("told", "situation", "teller", "complaints", "illness", "grounds", "question", "general", "asked_first"), "questions")
     | dict.fromkeys(("answer", "inquiries"), "answers") | {"department": "department", "title": "title"},
-    "passage": {"name": "headings", "section": "headings", "text": "text"},
-    "fhir": {"main": "conditions", "disease": "conditions", "unsaid": "observations", "department": "encounter"}
+    "passage": {"name": "headings", "operation": "headings", "section": "headings", "text": "text"},
+    "fhir": {"no_past": "description", "main": "conditions", "disease": "conditions", "unsaid": "observations", "department": "encounter"}
     | dict.fromkeys(sorted(set(_NOTE_NAMES.values())), "notes"),
 }  # fmt: skip
 

@@ -91,6 +91,7 @@ REASONS = {
     "mentions_passage": Names("提到了参考资料本身", "mentions the passage itself"),
     "too_short": Names("比原文短得多", "much shorter than the source"),
     "too_long": Names("比原文长得多", "much longer than the source"),
+    "repeats_itself": Names("同样的话说了不止一遍", "says the same again and again"),
     "number_not_in_source": Names("出现了原文没有的数字", "a number the source does not have"),
     "unfinished": Names("没有写完", "not finished"),
     "question_unmatched": Names("问题不属于任何任务的规则", "no rule fits the question"),

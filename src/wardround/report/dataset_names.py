@@ -72,6 +72,7 @@ REASONS: Mapping[str, Names] = {
     "advertises": Names("为医院或产品做宣传", "advertises"),
     "emergency_missed": Names("有急诊指征，却分诊到普通门诊科室", "an emergency sent to an ordinary clinic"),
     "wrong_age_department": Names("患儿被分到成人内科，或成人被分到儿科", "department for another age"),
+    "wrong_department": Names("科室与患者所述症状不符", "department that does not see such complaints"),
     "garbled": Names("文字有乱码或识别错误", "garbled characters"),
     "side_conflict": Names("左右侧与题目不一致", "left and right differ from the case"),
 }  # fmt: skip
