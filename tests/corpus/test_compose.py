@@ -367,3 +367,14 @@ def test_a_past_history_within_the_present_one_is_found(tmp_path: Path) -> None:
     # told of, but not to be told apart: then nothing is said of it
     unclear = told.replace("咳嗽、发热。", "咳嗽、发热，因有高血压史近日停药就诊。")
     assert "既往史" not in summary_of(tmp_path, unclear)
+
+
+def test_a_disease_is_no_complication_of_itself(tmp_path: Path) -> None:
+    named = ["肺脓肿", "脓胸", "支气管扩张", "败血症"]
+    symptoms = ["咳脓痰", "咯血", "寒战", "高热", "杵状指"]
+    samples = by_recipe(
+        made(tmp_path, entry("急性肺脓肿", symptom=symptoms, acompany=named))
+    ).values()
+    told = [s.output for s in samples if "败血症" in s.output]
+    assert told
+    assert not any("、肺脓肿" in o or "并发肺脓肿" in o for o in told)

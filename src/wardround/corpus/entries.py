@@ -26,14 +26,15 @@ _OLDER = re.compile(r"学龄|儿童|小儿|年长|少年|青|中年|成[人年]|
 
 
 def kept(name: str, value: Value, title: str = "") -> Value:
-    """A field's items without those that are not what the field is named for; other fields as they are. Of symptoms those
-    go too that the disease's name, the `title`, ends with: 呼吸衰竭 is no symptom of 急性呼吸衰竭."""
+    """A field's items without those that are not what the field is named for; other fields as they are. Of symptoms
+    and complications those go too that the disease's name, the `title`, ends with: 呼吸衰竭 is no symptom of 急性呼吸衰竭,
+    肺脓肿 no complication of 急性肺脓肿."""
     if name == "cure_way" and value:
         return joined(items_of(value))
     mark = cues().lists.get(name)
     if mark is None or not value:
         return value
-    whole = title if name == "symptom" else ""
+    whole = title if name in ("symptom", "acompany") else ""
     return _whole(
         [i for i in items_of(value) if _is(bare(i), mark) and not whole.endswith(bare(i))]
     )
