@@ -163,6 +163,7 @@ def test_short_questions_are_kept_out_and_unreadable_rows_told(
     assert asked and not {s.input.rpartition("\n")[2] for s in train_of(made)} & asked
     report = json.loads(made.file("contamination.json").read_text(encoding="utf-8"))
     assert [(u["file"], u["row"]) for u in report["unread"]] == [("held.jsonl", len(rows) + 1)]
+    assert "1 of their rows could not be read" in made.file("README.md").read_text(encoding="utf-8")
     assert f"held.jsonl, row {len(rows) + 1}: malformed JSON" in capsys.readouterr().err
     accounted(made)
 

@@ -182,6 +182,9 @@ def _contamination(coverage: Mapping[str, Any]) -> Iterator[str]:
     yield from _table("测试集 set", "题目 items", "移出 dropped", "待核对 to review")
     for s in c["sets"]:
         yield _row(s["file"], s["items"], s["dropped"], s["review"])
+    if unread := c.get("unread"):
+        yield ""
+        yield f"其中 {len(unread)} 行读不出，没有比对。 / {len(unread)} of their rows could not be read and were not held against."
 
 
 def _loading(exports: Sequence[str]) -> Iterator[str]:

@@ -178,3 +178,5 @@ def lines(source: Source) -> Iterator[str]:
         yield (
             f"测试集 held out     {len(sets)} 个 sets · 移出 dropped {c(dropped)} · 待核对 review {c(review)}"
         )
+        if unread := found.contamination.unread:
+            yield f"                    ! 有 {c(len(unread))} 行读不出，训练侧未与之比对 / {c(len(unread))} rows unread: not held against"

@@ -52,12 +52,21 @@ class HeldOutSet(Record, frozen=True, kw_only=True):
     review: int = 0
 
 
+class UnreadRow(Record, frozen=True, kw_only=True):
+    """A row of a held-out file that nothing was held against."""
+
+    file: str
+    row: int
+    reason: str
+
+
 class Contamination(Record, frozen=True, kw_only=True):
     """Samples that overlap with held-out sets, by set and rule, and with the dataset's own test side."""
 
     sets: tuple[HeldOutSet, ...] = ()
     rules: dict[str, int] = {}
     own_test: int = 0
+    unread: tuple[UnreadRow, ...] = ()
 
 
 class Example(Record, frozen=True, kw_only=True):
