@@ -1,12 +1,14 @@
 """Does more data help? Tuning on 1, 3, 10, 30 and 100 % of a dataset, the held-out loss of each.
 
     WARDROUND_REALDATA=FOLDER python perf/scaling.py [--samples 3000] [--json] [--check]
+    WARDROUND_REALDATA=FOLDER python perf/scaling.py --made 100000 --samples 0 --shares 0.1 1 --epochs 1 --batch-tokens 4096 --half
 
 The dataset is built from the bundled examples and, where WARDROUND_REALDATA names them, real encyclopedia entries, cases and
 consultations. A twentieth of its documents is held out, the same for all; shares are of the other documents, each
 within the next larger one. All start from the same weights (`scratch:tiny`'s shape, random, with a tokenizer trained on
 the training side without the held-out documents) and see their share the same number of epochs. Nothing but the number
-of steps and the data differ. `--check` exits 1 unless the loss falls from each share to the next. The model is far too
+of steps and the data differ. `--made` rows are recombined from the real ones instead (see sources.py): 100,000 give a
+dataset of full size; `--half` halves the model's width and depth, so that it takes minutes and not an hour. `--check` exits 1 unless the loss falls from each share to the next. The model is far too
 small to know medicine: the curve says that the training learns from data it is given, not how good a model would be.
 """
 
@@ -23,6 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from tune_chats import EXAMPLES
 
 from wardround.artifact import open_artifact
@@ -33,7 +36,13 @@ from wardround.tuning.chats import read_chats, read_documents
 from wardround.tuning.course import Course, Settings
 from wardround.tuning.data import Example, batches, encode_chats, held_out_documents
 from wardround.tuning.plan import split
-from wardround.tuning.scratch import PRESETS, make_model, make_tokenizer, training_texts
+from wardround.tuning.scratch import (
+    PRESETS,
+    ScratchOptions,
+    make_model,
+    make_tokenizer,
+    training_texts,
+)
 
 SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
 REAL = (
@@ -41,6 +50,9 @@ REAL = (
     "dialogue_internal_medicine.gb18030.csv",
 )  # fmt: skip
 HELD_OUT = 0.05
+HALF = msgspec.structs.replace(
+    PRESETS["tiny"], layers=2, hidden=64, heads=2, kv_heads=2, feed_forward=192
+)
 BATCH_TOKENS, MAX_TOKENS, RATE = 512, 1024, 2e-3
 
 
@@ -51,6 +63,13 @@ def sources() -> list[Path]:
     return found + ([Path(real) / name for name in REAL] if real else [])
 
 
+def recombined(folder: Path, rows: int) -> list[Path]:
+    """Sources of a dataset of full size."""
+    import sources as made
+
+    return made.make(folder / "sources", rows)
+
+
 def ranked(examples: tuple[Example, ...]) -> list[Example]:
     """By the digest of their document's id, so that a share holds whole documents and any share holds the smaller ones."""
     return sorted(examples, key=lambda e: hashlib.sha256(f"scaling/{e.document}".encode()).digest())
@@ -58,18 +77,18 @@ def ranked(examples: tuple[Example, ...]) -> list[Example]:
 
 def tuned(
     examples: list[Example], kept_out: tuple[Example, ...], tokenizer: Any, *, epochs: int,
-    seed: int, bf16: bool, work: Path,
+    seed: int, bf16: bool, batch_tokens: int, shape: ScratchOptions, work: Path,
 ) -> dict[str, Any]:  # fmt: skip
     """Steps, the last held-out loss, the lowest one and CPU seconds of one training."""
     from wardround.tuning import loop
 
-    order = batches(examples, batch_tokens=BATCH_TOKENS, epochs=epochs, seed=seed)
+    order = batches(examples, batch_tokens=batch_tokens, epochs=epochs, seed=seed)
     started = time.process_time()
     fitted = loop.fit(
-        make_model(tokenizer, PRESETS["tiny"]),
+        make_model(tokenizer, shape),
         Course(
             examples=examples, order=order, held_out_examples=kept_out,
-            held_out=batches(kept_out, batch_tokens=BATCH_TOKENS, epochs=1, seed=0),
+            held_out=batches(kept_out, batch_tokens=batch_tokens, epochs=1, seed=0),
             epochs=epochs, pad=tokenizer.pad_token_id,
         ),
         Settings(
@@ -95,15 +114,21 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES)
+    parser.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS)
+    parser.add_argument("--made", type=int, metavar="ROWS", help="recombined rows to build from")
+    parser.add_argument("--held-out", type=float, default=HELD_OUT, help="share of the documents")
+    parser.add_argument("--half", action="store_true", help="a model of half the width and depth")
     options = parser.parse_args()
     here = stack.set_up("auto", options.threads)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        built = open_artifact(build(sources(), folder / "dataset", BuildOptions()).path)
+        files = recombined(folder, options.made) if options.made else sources()
+        built = open_artifact(build(files, folder / "dataset", BuildOptions()).path)
         chats = read_chats(built)
         documents = [d for d in read_documents(built) if d.split == "train"]
-        held_out = held_out_documents((c.document for c in chats), HELD_OUT)
+        held_out = held_out_documents((c.document for c in chats), options.held_out)
         texts = training_texts(documents, chats, without=held_out)
         tokenizer = make_tokenizer(texts, PRESETS["tiny"])
         encoded = encode_chats(chats, tokenizer, max_tokens=MAX_TOKENS)
@@ -114,10 +139,12 @@ def main() -> int:
         print(
             f"{'share':>6}{'samples':>9}{'tokens':>10}{'steps':>7}{'held-out loss':>15}{'CPU s':>8}"
         )
-        for share in SHARES:
+        for share in options.shares:
             found = tuned(
                 whole[: max(1, round(share * len(whole)))], kept_out, tokenizer,
                 epochs=options.epochs, seed=options.seed, bf16=here.precision == "bf16",
+                batch_tokens=options.batch_tokens,
+                shape=HALF if options.half else PRESETS["tiny"],
                 work=folder / f"work-{share}",
             )  # fmt: skip
             rows.append({"share": share, **found})

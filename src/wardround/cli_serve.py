@@ -10,6 +10,8 @@ from pathlib import Path
 from wardround.cli_common import positive
 from wardround.errors import UsageError
 
+LAST_PORT = 65535
+
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """The command's options."""
@@ -41,6 +43,10 @@ def arguments(p: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop; returns the exit status."""
     positive(args, "batch_size", "queue_limit")
+    if not 0 <= args.port <= LAST_PORT:  # said before the weights are loaded
+        raise UsageError(
+            f"--port {args.port}: no port", hint=f"1 to {LAST_PORT}; 0 takes a free one"
+        )
     key = _key(args.api_key_env)
     if _on_vllm(args):
         return _vllm(args, key)

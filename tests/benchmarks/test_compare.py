@@ -54,6 +54,17 @@ def test_each_run_is_paired_with_the_reference(tmp_path: Path) -> None:
     assert whole["runs"][0]["model"] == "model-one"
 
 
+def test_a_pair_tells_how_many_cases_differ(tmp_path: Path) -> None:
+    scores = [[5.0] * 6, [5.0] * 3 + [6.0, 7.0, 4.0]]
+    made = [
+        make_run(tmp_path / n, [record(f"c{i}", {"j": x}) for i, x in enumerate(mine)], model=n)
+        for n, mine in zip("ab", scores, strict=True)
+    ]
+    (pair,) = found(compare(made, tmp_path / "c").path)["benchmarks"]["doctorflan_test"]["pairs"]
+    assert (pair["differing"], pair["difference"]["clusters"]) == (3, 6)
+    assert pair["p"] >= 2.0 ** (1 - pair["differing"])
+
+
 def test_the_reference_is_named_by_directory_model_or_directory_name(tmp_path: Path) -> None:
     made = runs(tmp_path, SKILLS)
     named = (None, str(made[3]), "model-fives", "fives")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wardround.artifact import open_artifact
+from wardround.artifact import begin, open_artifact
 from wardround.benchmarks.compare import compare
 from wardround.benchmarks.run import Outcome, Settings, evaluate
 from wardround.errors import (
@@ -266,6 +266,17 @@ def test_no_resume_under_another_configuration(
     data.write_text(data.read_text().replace("参考0", "参考零"), encoding="utf-8")
     with pytest.raises(ConfigMismatchError, match="cases"):
         run(data, tmp_path / "run")
+
+
+def test_a_checkpoint_behind_an_endpoint_gives_the_run_its_labels(
+    data: Path, tmp_path: Path
+) -> None:
+    with begin(tmp_path / "tuned", kind="checkpoint", config={}) as ws:
+        (ws.path / "weights").write_text("x", encoding="utf-8")
+        ws.seal(counts={}, labels=["在该测试集上的成绩不算数 / scores there don't count"])
+    outcome = run(data, tmp_path / "run", checkpoint=tmp_path / "tuned")
+    assert outcome.artifact is not None
+    assert any("不算数" in label for label in outcome.artifact.manifest.labels)
 
 
 def test_repeats_have_seeds_of_their_own(data: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from wardround.metrics.paired import holm, permutation_p, smallest_difference
+from wardround.metrics.paired import differing, holm, permutation_p, smallest_difference
 
 
 @given(st.lists(st.integers(-9, 9).map(float), min_size=2, max_size=9))
@@ -64,3 +64,10 @@ def test_smallest_difference_is_found_as_often_as_it_says() -> None:
     )
     assert 0.74 <= found / 500 <= 0.86
     assert smallest_difference([[1.0]]) is None
+
+
+def test_p_is_bounded_by_the_number_of_cases_that_differ() -> None:
+    clusters = [[0.0, 0.0]] * 6 + [[100.0], [200.0, 1.0], [5.0], [7.0]]
+    assert differing(clusters) == 4
+    assert permutation_p(clusters) == 2.0 ** (1 - 4)
+    assert differing([[1.0, -1.0], []]) == 0

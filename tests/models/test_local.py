@@ -232,6 +232,17 @@ def test_identity_is_the_content_and_labels_come_with_the_checkpoint(
     assert model.identity == {"kind": "local", "digest": artifact.manifest.digest}
 
 
+def test_weights_that_are_not_there_are_named_and_not_made_up(copy: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(copy / "model.safetensors")
+    kept = {k: v for k, v in tensors.items() if "down_proj" not in k}
+    assert len(kept) < len(tensors)
+    save_file(kept, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"of its weights are missing.*down_proj"):
+        ask_all(LocalModel(copy), question("咳"))
+
+
 def test_the_best_weights_in_a_checkpoint_carry_its_labels(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -230,3 +230,18 @@ def test_the_openai_client_agrees() -> None:
             client.chat.completions.create(**{**ask, "model": "other"})
         with pytest.raises(openai.BadRequestError, match="n must be 1"):
             client.chat.completions.create(**ask, n=2)
+
+
+@pytest.mark.parametrize("port", [99999, -1])
+def test_what_is_no_port_is_said_in_words(
+    port: int, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from wardround.cli import main
+
+    server = ChatServer(Fake(lambda _: Answer(status="ok", text="")), port=port)
+    told = pytest.raises(UsageError, match=rf":{port}: can't listen here")
+    with told, serve_in_thread(server):
+        raise AssertionError("served")
+    # The command says so before it looks at the checkpoint.
+    assert main(["serve", str(tmp_path / "none"), "--port", str(port)]) == 2
+    assert f"--port {port}: no port" in capsys.readouterr().err

@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from tests.report.made import LABEL_JUDGE, make_dataset, make_run
+from wardround.metrics.bootstrap import FEW
 from wardround.report import data, lineage, render, scores, text, training
 from wardround.report.reading import open_source
 from wardround.report.shapes import Estimate, LogRow, RunItem
 from wardround.report.terminal import columns, table
+from wardround.report.verdicts import verdict
 
 
 def test_lineage_reaches_the_source_files(world: Path) -> None:
@@ -65,7 +67,42 @@ def test_an_unsealed_input_is_not_taken_for_the_one_used(tmp_path: Path) -> None
 def test_verdicts_say_what_the_interval_allows(
     mean: float | None, low: float | None, high: float | None, words: str
 ) -> None:
-    assert words in scores.verdict(Estimate(mean=mean, low=low, high=high, n=4), 0.95).zh
+    assert words in verdict(Estimate(mean=mean, low=low, high=high, n=4), 0.95).zh
+
+
+def test_a_verdict_is_open_where_interval_and_test_disagree() -> None:
+    above = Estimate(mean=0.03, low=0.01, high=0.06, n=40, clusters=25)
+    across = Estimate(mean=0.03, low=-0.01, high=0.06, n=40, clusters=25)
+    said = verdict(above, 0.95, p=0.125, differing=4)
+    assert said.en == (
+        "not settled: the 95% interval is above 0, but the permutation test by case gives p = 0.125; "
+        "only 4 cases differ, so p could not be below 0.125"
+    )
+    assert said.zh.startswith("未定") and "更高" not in said.zh
+    assert "could not" not in verdict(above, 0.95, p=0.08, differing=20).en
+    assert "includes 0, but" in verdict(across, 0.95, p=0.03, differing=20).en
+    assert "p < 0.001" in verdict(across, 0.95, p=0.0001, differing=20).en
+    assert (
+        verdict(above, 0.95, p=0.01, differing=20).en == "95% interval above 0: scores are higher"
+    )
+    assert "no difference can be claimed" in verdict(across, 0.95, p=0.4, differing=20).en
+
+
+def test_a_verdict_from_few_cases_warns_of_its_interval() -> None:
+    some = Estimate(mean=0.3, low=0.1, high=0.6, n=20, clusters=10)
+    assert verdict(some, 0.95, p=0.002, differing=10).en == (
+        "95% interval above 0: scores are higher. Only 10 cases: the interval may be too narrow"
+    )
+    assert "Only" not in verdict(msgspec.structs.replace(some, clusters=FEW), 0.95, p=0.002).en
+
+
+def test_a_page_names_the_benchmarks_of_few_cases(world: Path) -> None:
+    shown = scores.shown(open_source(world / "run-base"))
+    cases = {b.zh: b.overall.clusters for b in shown.summary.benchmarks.values()}
+    assert [(n.zh, k) for n, k in scores.few([shown])] == [
+        (zh, k) for zh, k in cases.items() if k is not None and k < FEW
+    ]
+    assert "区间往往偏窄" in render(world / "run-base")
 
 
 def test_long_curves_are_averaged_and_short_ones_left() -> None:

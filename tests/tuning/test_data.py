@@ -18,6 +18,7 @@ from wardround.tuning.chats import Chat, read_chats
 from wardround.tuning.data import (
     IGNORED,
     PAD_TO,
+    SPARING,
     Example,
     batches,
     check_truncation,
@@ -259,6 +260,33 @@ def test_held_out_documents_is_a_proper_part_whatever_the_order(
 def example(length: int, n: int = 0) -> Example:
     ids = array("i", range(1, length + 1))
     return Example(id=str(n), task="t", document="d", ids=ids, spans=((length // 2, length),))
+
+
+def test_every_task_that_can_spare_a_document_has_one_held_out() -> None:
+    """Rare tasks too, whose documents the share alone would miss; those of few documents keep all of them."""
+    common = [(f"d{n}", "common") for n in range(200)]
+    rare = [(f"d{n}", f"rare-{n // 10}") for n in range(40)]
+    few = [(f"e{n}", "few") for n in range(SPARING - 1)]
+    documents, tasks = zip(*common, *rare, *few, strict=True)
+    plain = held_out_documents(documents, 0.01)
+    found = held_out_documents(documents, 0.01, tasks=tasks)
+    held = {task for document, task in zip(documents, tasks, strict=True) if document in found}
+    assert plain <= found and len(found) <= len(plain) + 4
+    assert held == {"common", *(f"rare-{n}" for n in range(4))}
+    assert found == held_out_documents(documents[::-1], 0.01, tasks=tasks[::-1])
+    assert not held_out_documents(documents, 0.0, tasks=tasks)
+
+
+def test_an_answer_knows_the_words_it_answers(tokenizer: Any) -> None:
+    said = ("咳嗽三天", "多饮水。", "还要做什么？", "查血常规。")
+    messages = tuple(
+        Message(role=("user", "assistant")[k % 2], content=text) for k, text in enumerate(said)
+    )
+    chat = Chat(id="a", task="t", document="d", messages=messages)
+    (found,) = encode_chats([chat], tokenizer, max_tokens=512).examples
+    assert found.asked == tuple(
+        (start, said[2 * k]) for k, (start, _) in enumerate(found.spans)
+    )  # fmt: skip
 
 
 @given(

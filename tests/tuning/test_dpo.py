@@ -257,6 +257,25 @@ def test_what_is_refused(judged: Path, base: Path, dataset: Path, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_answers_to_a_test_sets_questions_are_refused_unless_given_up(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exam = {"benchmark": "exam", "digest": "cd" * 32}
+    told = judgements()
+    told[0]["provenance"]["tests"] = [exam]
+    path, options = write(tmp_path / "a.jsonl", told), msgspec.structs.replace(PREFER, epochs=1)
+    with pytest.raises(UsageError, match="the questions of a test set"):
+        prefer(path, base, tmp_path / "out", options)
+    assert not (tmp_path / "out").exists()
+    config = tmp_path / "wardround.toml"
+    config.write_text(f'[tuning]\nspent = ["{exam["digest"]}"]\n')
+    monkeypatch.setenv("WARDROUND_CONFIG", str(config))
+    usual = msgspec.structs.replace(options, max_tokens=None)
+    manifest = prefer(path, base, tmp_path / "out", usual).manifest
+    assert any("test set exam (cdcdcdcdcdcd)" in x for x in manifest.labels)
+    assert manifest.config["max_tokens"] == 512, "the context of the base"
+
+
 def test_killed_and_gone_on_ends_with_the_same_weights(
     forks: Any, judged: Path, base: Path, tuned: Path, tmp_path: Path
 ) -> None:

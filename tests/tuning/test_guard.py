@@ -12,8 +12,8 @@ import pytest
 from tests.tuning.conftest import write_dataset
 from tests.tuning.tiny import TUNE
 from wardround.artifact import begin, open_artifact, ref, sha256_file
-from wardround.errors import InputError, UsageError
-from wardround.tuning import guard, mixture
+from wardround.errors import ArtifactError, InputError, UsageError
+from wardround.tuning import ancestry, guard, mixture, preferences
 from wardround.tuning.sft import TuneOptions, tune
 
 NOWHERE = Path("no-base")
@@ -146,3 +146,104 @@ def test_bases_that_are_none_are_named(dataset: Path, base: Path, tmp_path: Path
     shutil.copy(base / "chat_template.jinja", wrong)
     with pytest.raises(UsageError, match="can't be loaded as a causal"):
         tune(dataset, wrong, tmp_path / "out-c", TUNE)
+
+
+def sealed(out: Path, kind: str, **inputs: Path) -> Path:
+    """A small artifact made from others, which stand by their roles ("data_x" for "data:x")."""
+    refs = [ref(p, r.replace("_", ":", 1), seen_from=out) for r, p in inputs.items()]
+    with begin(out, kind=kind, config={"name": out.name}, inputs=refs) as ws:
+        if kind == "review":
+            ws.write_jsonl("preferences.jsonl", [])
+        ws.write_json("config.json", {})
+        ws.seal(counts={})
+    return out
+
+
+def generations(tmp_path: Path) -> tuple[Path, Path, str]:
+    """The source of a dataset, the third checkpoint tuned on it, and the source's digest."""
+    exam = tmp_path / "exam.json"
+    exam.write_text('["题目"]')
+    data = sealed(tmp_path / "data", "dataset", source=exam)
+    first = sealed(tmp_path / "first", "checkpoint", dataset=data)
+    second = sealed(tmp_path / "second", "checkpoint", base=first)
+    return exam, sealed(tmp_path / "third", "checkpoint", base=second), sha256_file(exam)
+
+
+def test_a_base_is_followed_through_all_generations(tmp_path: Path) -> None:
+    _, third, digest = generations(tmp_path)
+    with pytest.raises(UsageError, match="was tuned on data listed as held out"):
+        guard.refuse_held_out([], third, frozenset({digest}))
+    guard.refuse_held_out([], third, frozenset({"0" * 64}))
+
+
+def test_the_chain_a_checkpoint_keeps_outlives_the_folders(tmp_path: Path) -> None:
+    _, third, digest = generations(tmp_path)
+    last = tmp_path / "last"
+    inputs = [ref(third, "base", seen_from=last)]
+    with begin(last, kind="checkpoint", config={}, inputs=inputs) as ws:
+        ancestry.write(ws, inputs)
+        ws.seal(counts={})
+    assert str(tmp_path) not in (last / ancestry.FILE).read_text()
+    after = sealed(tmp_path / "after", "checkpoint", base=last)
+    for name in ("first", "second", "third", "data"):
+        shutil.rmtree(tmp_path / name)
+    for base in (last, after):
+        with pytest.raises(UsageError, match="was tuned on data listed as held out"):
+            guard.refuse_held_out([], base, frozenset({digest}))
+
+
+def test_what_a_dataset_was_held_against_is_not_learned(tmp_path: Path) -> None:
+    exam = tmp_path / "exam.json"
+    exam.write_text("[]")
+    out = tmp_path / "data"
+    inputs = [ref(exam, "held_out", seen_from=out)]
+    with begin(out, kind="dataset", config={}, inputs=inputs) as ws:
+        ws.seal(counts={})
+    guard.refuse_held_out(mixture.sources(out), NOWHERE, frozenset({sha256_file(exam)}))
+
+
+@pytest.fixture
+def judged_exam(tmp_path: Path) -> tuple[Path, str]:
+    """A review of the answers of a run, and the digest of the test file that was asked."""
+    exam = tmp_path / "exam.jsonl"
+    exam.write_text("{}\n")
+    run = sealed(tmp_path / "run", "run", data_exam=exam)
+    return sealed(tmp_path / "review", "review", run_0=run), sha256_file(exam)
+
+
+def test_answers_to_a_test_sets_questions_need_it_given_up_by_name(
+    judged_exam: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    review, digest = judged_exam
+    found = preferences.sources(review)
+    with pytest.raises(UsageError, match=f"questions of a test set .exam {digest}") as caught:
+        guard.refuse_tests(found)
+    assert "spent" in caught.value.hint
+    config = tmp_path / "wardround.toml"
+    config.write_text(f'[tuning]\nspent = ["{digest}"]\n')
+    monkeypatch.setenv("WARDROUND_CONFIG", str(config))
+    (label,) = guard.refuse_tests(found)
+    assert "exam" in label and digest[:12] in label
+    with pytest.raises(UsageError, match="listed as held out"):  # consent or not
+        guard.refuse_held_out(found, NOWHERE, frozenset({digest}))
+
+
+def test_a_run_that_is_gone_is_not_taken_for_harmless(judged_exam: tuple[Path, str]) -> None:
+    review, digest = judged_exam
+    shutil.rmtree(review.parent / "run")
+    found = preferences.sources(review)
+    with pytest.raises(UsageError, match="whose test set is not known any more"):
+        guard.refuse_tests(found)
+    with pytest.raises(UsageError, match=f"exam {digest}"):  # the rows still know
+        guard.refuse_tests(found, {review: [{digest: "exam"}]})
+
+
+def test_what_changed_since_it_was_sealed_is_refused(dataset: Path, tmp_path: Path) -> None:
+    mine = shutil.copytree(dataset, tmp_path / "mine")
+    guard.refuse_changed(mixture.sources(mine), NOWHERE)
+    path = mine / "train_dialogues.jsonl"
+    path.write_bytes(path.read_bytes().replace("骨科".encode(), "外科".encode()))
+    with pytest.raises(ArtifactError, match=r"changed since it was sealed \(train_dialogues"):
+        tune(mine, NOWHERE, tmp_path / "out")
+    with pytest.raises(ArtifactError, match="changed since it was sealed"):
+        guard.refuse_changed([], mine)

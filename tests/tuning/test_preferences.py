@@ -10,7 +10,8 @@ import pytest
 
 from wardround.artifact import begin
 from wardround.errors import ArtifactError, InputError, UsageError
-from wardround.tuning import preferences
+from wardround.tuning import guard, preferences
+from wardround.tuning.leftover import nothing_left
 from wardround.tuning.preferences import read, sources
 
 DIGEST = "ab" * 32
@@ -24,7 +25,7 @@ def row(n: int = 1, **more: Any) -> dict[str, Any]:
     } | more  # fmt: skip
 
 
-def origin(**more: str) -> dict[str, Any]:
+def origin(**more: Any) -> dict[str, Any]:
     return {"provenance": row()["provenance"] | more}
 
 
@@ -113,6 +114,37 @@ def test_an_artifact_with_preferences_is_read_any_other_refused(tmp_path: Path) 
     assert [p.id for p in pairs] == ["with:1"]
     with pytest.raises(ArtifactError, match=r"feedback artifact without preferences\.jsonl"):
         sources(tmp_path / "without")
+
+
+def test_an_empty_answer_in_an_artifact_is_set_aside(tmp_path: Path) -> None:
+    rows = [row(1), row(2, rejected=" \n"), row(3, chosen=""), row(4, chosen="", rejected="")]
+    with begin(tmp_path / "made", kind="review", config={}) as ws:
+        ws.write_jsonl(preferences.FILE, rows)
+        ws.seal(counts={})
+    pairs, aside = read(sources(tmp_path / "made"))
+    assert [p.id for p in pairs] == ["made:1"]
+    assert [(x.row, x.reason) for x in aside] == [(n, "empty_answer") for n in (2, 3, 4)]
+
+
+def test_rows_say_which_test_set_they_are_from(tmp_path: Path) -> None:
+    exam = {"benchmark": "exam", "digest": "cd" * 32}
+    path = write(tmp_path / "a.jsonl", [row(), row(2, **origin(tests=[exam]))])
+    found = sources(path)
+    pairs, _ = read(found)
+    assert preferences.tests(found, pairs) == {path: [{}, {"cd" * 32: "exam"}]}
+    with pytest.raises(UsageError, match=f"exam {'cd' * 32}"):
+        guard.refuse_tests(found, preferences.tests(found, pairs))
+    with pytest.raises(InputError, match="row 2: judged what is listed as held out"):
+        read(found, held_out=frozenset({"cd" * 32}))
+
+
+def test_nothing_left_says_why_where_and_what_next(tmp_path: Path) -> None:
+    rows = [row(n, tie=True) for n in range(1, 6)] + [row(6, rejected="骨科，理由6。")]
+    _, aside = read(sources(write(tmp_path / "a.jsonl", rows)))
+    error = nothing_left("pair", tmp_path / "a.jsonl", aside, kept_out=1)
+    assert "5 tied (a.jsonl:1, a.jsonl:2, a.jsonl:3, …)" in str(error)
+    assert "1 with two equal answers (a.jsonl:6); 1 held out" in str(error)
+    assert "have more pairs judged" in error.hint and "--held-out-share" in error.hint
 
 
 def test_files_of_one_name_keep_their_pairs_apart(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.tuning.tiny import TUNE
 from wardround.artifact import open_artifact
 from wardround.errors import ArtifactError, ConfigMismatchError, UsageError, WardroundError
 from wardround.lineage import verify
+from wardround.report import render, text
 from wardround.tuning import stack
 from wardround.tuning.scratch import LABEL
 from wardround.tuning.sft import FROM_SCRATCH, PRETRAINED, TuneOptions, _recipe, tune
@@ -55,8 +56,8 @@ def test_checkpoint_is_whole_and_names_its_chain(tuned: Path, dataset: Path, bas
     ]  # fmt: skip
     assert LABEL in manifest.labels
     card = (tuned / "README.md").read_text("utf-8")
-    for text in (LABEL, open_artifact(dataset).manifest.digest, "分诊", "Dialogue", "CC0-1.0"):
-        assert text in card
+    for words in (LABEL, open_artifact(dataset).manifest.digest, "分诊", "Dialogue", "CC0-1.0"):
+        assert words in card
     assert not (tuned / "work").exists()
     assert str(base) not in "".join(p.read_text("utf-8") for p in tuned.glob("*.json"))
 
@@ -187,3 +188,23 @@ def test_missing_stack_names_the_extra(
     with pytest.raises(UsageError, match="no_such_library") as caught:
         tune(dataset, base, tmp_path / "out", TUNE)
     assert "wardround[tune]" in caught.value.hint
+
+
+def test_tasks_without_a_held_out_loss_are_named_with_the_reason(
+    dataset: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rare = tmp_path / "rare.jsonl"
+    talk = {"messages": [{"role": "user", "content": "头痛"}, {"role": "assistant", "content": "多休息。"}]}  # fmt: skip
+    rare.write_text(json.dumps(talk, ensure_ascii=False) + "\n", "utf-8")
+    options = msgspec.structs.replace(TUNE, epochs=1, accept_unchecked=True)
+    made = tune([dataset, rare], base, tmp_path / "out", options).path
+    assert json.loads((made / "plan.json").read_bytes())["unmeasured"] == {"rare": 1}
+    assert "without a held-out loss: rare (of 1 documents)" in capsys.readouterr().err
+    said = "rare rare: 只有 1 份资料，全部用于训练; only 1 document, all learned from"
+    assert said in (made / "README.md").read_text("utf-8")
+    assert "| 分诊 | Triage | 6 | " in (made / "README.md").read_text("utf-8")
+    for shown in (text(made), render(made)):
+        assert "only 1 document, all learned from" in shown or "只有 1 份资料" in shown
+    nothing = msgspec.structs.replace(options, held_out_share=0.0)
+    bare = tune([dataset, rare], base, tmp_path / "bare", nothing).path
+    assert "nothing was held out" in (bare / "README.md").read_text("utf-8")

@@ -19,6 +19,7 @@ from tests.tuning.tiny import TUNE
 from wardround.artifact import open_artifact, sha256_file
 from wardround.errors import UsageError, WardroundError
 from wardround.lineage import verify
+from wardround.report import render, text
 from wardround.tuning import checkpoints, tracking
 from wardround.tuning.sft import TuneOptions, tune
 
@@ -76,6 +77,29 @@ def test_early_stop_ends_on_the_best_weights(stopped: Path, dataset: Path) -> No
     assert math.isclose(loss_now(stopped / "last", dataset), losses[-1]["eval_loss"], rel_tol=1e-4)
 
 
+def test_the_card_and_the_reports_tell_what_was_trained_and_whose_weights_lie_there(
+    stopped: Path, rising: Path
+) -> None:
+    counts = open_artifact(stopped).manifest.counts
+    losses = {r["step"]: r["eval_loss"] for r in held(stopped)}
+    best, last = counts["best_step"], counts["last_step"]
+    told = (
+        f"Trained {last} of {counts['steps']} planned steps",
+        f"Stopped early: 2 evaluations after step {best} gave no lower held-out loss",
+        f"The weights here: after step {best}, held-out loss {losses[best]:.3f} (the lowest)",
+        f"The weights in last/: after step {last}, held-out loss {losses[last]:.3f}",
+    )
+    for shown in ((stopped / "README.md").read_text("utf-8"), text(stopped), render(stopped)):
+        assert all(sentence in shown for sentence in told)
+    task = next(r for r in held(stopped) if r["step"] == best)["by_task"]["triage"]
+    assert f"| 分诊 | Triage | 6 | {task:.3f} |" in (stopped / "README.md").read_text("utf-8")
+    whole = open_artifact(rising).manifest.counts
+    card = (rising / "README.md").read_text("utf-8")
+    assert "Ran to its last step as planned" in card and "Stopped early" not in card
+    assert f"The weights here: after step {whole['last_step']}" in card
+    assert f"The weights in best/: after step {whole['best_step']}" in card
+
+
 def test_killed_before_its_early_stop_it_stops_at_the_same_step(
     forks: Any, dataset: Path, base: Path, stopped: Path, tmp_path: Path
 ) -> None:  # fmt: skip
@@ -97,6 +121,7 @@ def test_the_same_questions_are_asked_at_every_evaluation(rising: Path, base: Pa
         assert [a["step"] for a in row["answers"]] == steps
         assert row["reference"]
         assert row["prompt"]
+        assert not set(row["prompt"].split()) & {"user", "assistant"}  # the template's words
     assert len({a["text"] for row in strip for a in row["answers"]}) > 2
 
 
@@ -106,8 +131,10 @@ def test_the_report_shows_them_as_a_strip_and_the_loss_by_task(rising: Path) -> 
     from wardround.report import write_report
 
     page = html.unescape(write_report(rising).read_text("utf-8"))
+    strip = page[page.index('class="strip"') :]
     for row in rows(rising, "answers_over_time.jsonl"):
-        assert row["reference"] in page
+        assert row["reference"] in strip and row["prompt"][:60] in strip
+        assert f">{row['task']}<" not in strip  # its names, not its id
         assert all(a["text"].strip() in page for a in row["answers"] if a["text"].isprintable())
     assert "held-out loss by task" in page
     assert verify(rising).whole

@@ -181,5 +181,6 @@ def _difference(items: Sequence[Item], left: Scored, right: Scored, seed: int) -
         "b_mean": round(sum(right[i][1] for i in items) / n, 10) if n else None,
         "difference": cluster_mean(found, seed=seed),
         "p": paired.permutation_p(found, seed=seed),
+        "differing": paired.differing(found),
         "smallest": paired.smallest_difference(found),
     }

@@ -35,7 +35,7 @@ from wardround.benchmarks.record import counts as count
 from wardround.benchmarks.settings import Settings as Settings
 from wardround.benchmarks.spool import Spool
 from wardround.benchmarks.summary import summarise
-from wardround.errors import UsageError, WardroundError
+from wardround.errors import ArtifactError, UsageError, WardroundError
 from wardround.models import Model
 from wardround.models.ask import Ask, Job, run_jobs
 from wardround.models.cache import open_cache
@@ -260,6 +260,11 @@ class Run:
 
     def _labels(self) -> list[str]:
         labels = [*self.model.labels, *(x for j in self._judges for x in j.labels)]
+        if (
+            self._settings.checkpoint is not None
+        ):  # served elsewhere: the endpoint knows nothing of them
+            with contextlib.suppress(ArtifactError):  # a directory of somebody else's carries none
+                labels += open_artifact(self._settings.checkpoint).manifest.labels
         return labels + [x for item in self._loaded for x in item.labels]
 
 

@@ -46,6 +46,12 @@ def permutation_p(clusters: Sequence[Sequence[float]], *, seed: int = 0) -> floa
     return (extreme + 1) / (DRAWS + 1)
 
 
+def differing(clusters: Sequence[Sequence[float]]) -> int:
+    """How many cases differ in their sum. Only their signs matter, so with d of them `permutation_p` can't be below
+    2^(1−d), however large the differences."""
+    return sum(abs(float(sum(c))) > 1e-12 for c in clusters)
+
+
 def holm(values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down adjusted p of each test of a family; tests without a p are no part of it."""
     known = sorted((p, i) for i, p in enumerate(values) if p is not None)

@@ -11,7 +11,7 @@ import contextlib
 import importlib.util
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +126,8 @@ def _load(path: Path, dtype: Any) -> tuple[Any, Any]:
         )
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, **_LOCAL)
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            base or path, dtype=dtype, **_LOCAL
+        model, found = transformers.AutoModelForCausalLM.from_pretrained(
+            base or path, dtype=dtype, output_loading_info=True, **_LOCAL
         )
         if base is not None:
             import peft
@@ -139,7 +139,33 @@ def _load(path: Path, dtype: Any) -> tuple[Any, Any]:
             f"local:{path}: can't be loaded ({' '.join(str(e).split())[:300]})",
             hint="it must be a whole Hugging Face directory with weights and tokenizer",
         ) from e
+    if absent := missing_weights(found):
+        raise ModelError(f"local:{base or path}: {absent}", hint=FETCH_ANEW)
     return tokenizer, model
+
+
+FETCH_ANEW = "fetch the directory anew: all files that model.safetensors.index.json names, and their config.json"
+
+
+def missing_weights(found: Mapping[str, Any], shown: int = 3) -> str:
+    """What to say of weights that weren't in a model's files, and that transformers drew at random; "" when all were.
+
+    `found` is what transformers tells of its loading. Tied embeddings, and what the architecture itself calls
+    dispensable, are not among them.
+    """
+    names = sorted(
+        {
+            *found["missing_keys"],
+            *(k if isinstance(k, str) else k[0] for k in found["mismatched_keys"]),
+        }
+    )
+    if not names:
+        return ""
+    more = f" and {len(names) - shown} others" if len(names) > shown else ""
+    return (
+        f"{len(names)} of its weights are missing, or of another shape than config.json says: "
+        f"{', '.join(names[:shown])}{more}"
+    )
 
 
 def _eos_ids(model: Any, tokenizer: Any) -> list[int]:

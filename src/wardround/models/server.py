@@ -143,11 +143,11 @@ class ChatServer:
         self._site = web.TCPSite(self._runner, self.host, self.port)
         try:
             await self._site.start()
-        except OSError as e:
+        except (OSError, OverflowError) as e:  # the second where the number is no port
             self._site = None
             await self.__aexit__()
             raise UsageError(
-                f"{self.host}:{self.port}: can't listen here ({e.strerror})",
+                f"{self.host}:{self.port}: can't listen here ({getattr(e, 'strerror', None) or e})",
                 hint="choose another --port; 0 takes a free one",
             ) from e
         self.port = self._runner.addresses[0][1]

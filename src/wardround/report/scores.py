@@ -1,6 +1,6 @@
 """The evaluation part of a report: one run, or several side by side with their paired differences.
 
-A mean never stands without its interval and its counts, and no sentence here says more than the interval does.
+A mean never stands without its interval and its counts, and no sentence here says more than interval and test do.
 """
 
 from __future__ import annotations
@@ -10,10 +10,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from wardround import taxonomy
+from wardround.metrics.bootstrap import FEW
 from wardround.records import Exclusion, Record
 from wardround.report import svg
 from wardround.report.dataset import excluded, phase_names
-from wardround.report.formats import Names, interval, percent, score, shortened, signed
+from wardround.report.formats import (
+    Names,
+    interval,
+    percent,
+    score,
+    shortened,
+    signed,
+)
 from wardround.report.reading import Source, open_input, summary_of
 from wardround.report.shapes import (
     BenchmarkSummary,
@@ -24,6 +32,7 @@ from wardround.report.shapes import (
     RunItem,
     RunSummary,
 )
+from wardround.report.verdicts import verdict
 
 UNFIT = Estimate(mean=None, low=None, high=None, n=0)
 TROUBLED = 8
@@ -64,6 +73,7 @@ def results(
         "styles": svg.styles(len(titles)),
         "judges": list(dict.fromkeys(j for r in runs for j in r.summary.judges)),
         "labels": list(dict.fromkeys(x for r in runs for x in r.source.labels)),
+        "few": few(runs),
         "headline": _headline(runs, list(every), level) if runs else "",
         "benchmarks": [_benchmark(runs, name, level) for name in every],
         "pairs": differences(comparison, titles) if comparison else [],
@@ -71,6 +81,18 @@ def results(
         and any(len(b.pairs) > 1 for b in comparison.benchmarks.values()),
         "difference": _difference_chart(comparison, titles) if comparison else "",
     }
+
+
+def few(runs: Sequence[Shown]) -> list[tuple[Names, int]]:
+    """The benchmarks whose means stand on too few cases for their intervals to be trusted, and how many cases."""
+    found: dict[str, tuple[Names, int]] = {}
+    for run in runs:
+        for name, b in run.summary.benchmarks.items():
+            cases = b.overall.clusters
+            if cases is not None and 1 < cases < FEW:
+                known = found.get(name)
+                found[name] = (Names(b.zh, b.en), min(cases, known[1]) if known else cases)
+    return list(found.values())
 
 
 def _axis(summary: BenchmarkSummary, level: float) -> Names:
@@ -212,27 +234,6 @@ def _reasons(
     ]
 
 
-def verdict(difference: Estimate, level: float) -> Names:
-    """What an interval allows one to say about a difference, and no more."""
-    part = percent(level)
-    if difference.mean is None:
-        return Names("没有可配对的评分，无法比较", "no paired scores: nothing can be said")
-    if difference.low is None or difference.high is None:
-        return Names("题目太少，给不出区间", "too few cases for an interval")
-    if difference.low > 0:
-        return Names(
-            f"{part} 区间全部高于 0：评分更高", f"{part} interval above 0: scores are higher"
-        )
-    if difference.high < 0:
-        return Names(
-            f"{part} 区间全部低于 0：评分更低", f"{part} interval below 0: scores are lower"
-        )
-    return Names(
-        f"{part} 区间包含 0：不能断定有差别",
-        f"{part} interval includes 0: no difference can be claimed",
-    )
-
-
 def differences(comparison: Comparison, titles: Sequence[Names]) -> list[dict[str, Any]]:
     """One row for each benchmark and pair of runs."""
     return [
@@ -242,7 +243,9 @@ def differences(comparison: Comparison, titles: Sequence[Names]) -> list[dict[st
             "pair": pair,
             "a": _title(comparison, titles, pair.a),
             "b": _title(comparison, titles, pair.b),
-            "verdict": verdict(pair.difference, comparison.level),
+            "verdict": verdict(
+                pair.difference, comparison.level, p=pair.p, differing=pair.differing
+            ),
         }
         for name, b in comparison.benchmarks.items()
         for pair in b.pairs

@@ -12,12 +12,14 @@ from wardround.records import Record, Score
 
 
 class Estimate(Record, frozen=True, kw_only=True):
-    """A mean with its interval; None where nothing was scored or there is no interval."""
+    """A mean with its interval; None where nothing was scored or there is no interval. `clusters`: the cases that the
+    `n` values came from, None where that isn't told."""
 
     mean: float | None
     low: float | None
     high: float | None
     n: int
+    clusters: int | None = None
 
 
 class TaskCoverage(Record, frozen=True, kw_only=True):
@@ -171,7 +173,8 @@ class TaskDifference(Record, frozen=True, kw_only=True):
 
 
 class Pair(Record, frozen=True, kw_only=True):
-    """Two runs on one benchmark: run `b` minus run `a`, over the items both scored."""
+    """Two runs on one benchmark: run `b` minus run `a`, over the items both scored. `differing`: the cases on which they
+    differ at all."""
 
     a: int
     b: int
@@ -183,6 +186,7 @@ class Pair(Record, frozen=True, kw_only=True):
     p: float | None = None
     p_holm: float | None = None
     smallest: float | None = None
+    differing: int | None = None
     by_task: tuple[TaskDifference, ...] = ()
 
 

@@ -80,6 +80,14 @@ class Decision(Record, frozen=True, kw_only=True):
         return Names(f"{zh}*", f"{en}*")
 
     @property
+    def told(self) -> Names:
+        """The same, and of an undecided task whether the list has it for now."""
+        if self.overruled or self.outcome != "undecided":
+            return self.names
+        zh, en = ("暂且保留", "kept for now") if self.kept else ("暂不列入", "left out for now")
+        return Names(f"{self.names.zh}（{zh}）", f"{self.names.en} ({en})")
+
+    @property
     def why(self) -> Names:
         """The reason; a coordinator's own words before the rule's."""
         if not self.overruled:
@@ -188,38 +196,56 @@ def _in(names: Names, lang: str) -> Names:
 
 
 def tables(said: Said) -> list[Table]:
-    """The tables: all tasks, each division, what was added and rejected."""
+    """The tables: decisions, all ratings, each division, what was added and rejected."""
     return [
+        _decided(said),
         _whole(said),
         *(_division(d, said) for d in DIVISIONS if said.divisions.get(d)),
         *_added(said),
     ]
 
 
+def _decided(said: Said) -> Table:
+    """What becomes of each task, with the figure it was decided by: narrow enough to be read without scrolling."""
+    rows = tuple(
+        {
+            "task": _label(t.zh, t.en), "decision": " / ".join(t.decision.told),
+            **_cells(t.figures, said), "why": " / ".join(t.decision.why),
+        }
+        for t in said.tasks
+    )  # fmt: skip
+    by = ("share", *VERDICTS) if said.feedback else ("priority", "n")
+    known = {c.key: c for c in _columns(said)}
+    columns = (
+        Column(key="task", zh="任务", en="Task"), Column(key="decision", zh="结论", en="Decision"),
+        *(known[k] for k in by), Column(key="why", zh="依据", en="Reason"),
+    )  # fmt: skip
+    return Table(
+        id="decisions", zh="任务与取舍", en="Tasks and decisions", columns=columns, rows=rows,
+        note_zh=said.rule_zh, note_en=said.rule_en,
+    )  # fmt: skip
+
+
 def _whole(said: Said) -> Table:
+    """All ratings; the verdicts of the second stage stand with the decisions."""
     rows = tuple(
         {
             "task": _label(t.zh, t.en), "origin": " / ".join(formats.origin_names(t.origin)),
             **_cells(t.figures, said),
-            "decision": " / ".join(t.decision.names),
-            "listed": "是 / yes" if t.decision.kept else "否 / no", "why": " / ".join(t.decision.why),
         }
         for t in said.tasks
     )  # fmt: skip
     columns = (
-        Column(key="task", zh="任务", en="Task"), Column(key="origin", zh="来历", en="Origin"), *_columns(said),
-        Column(key="decision", zh="结论", en="Decision"), Column(key="listed", zh="列入清单", en="Listed"),
-        Column(key="why", zh="依据", en="Reason"),
+        Column(key="task", zh="任务", en="Task"), Column(key="origin", zh="来历", en="Origin"),
+        *(c for c in _columns(said) if c.key not in ("share", *VERDICTS)),
     )  # fmt: skip
-    return Table(
-        id="tasks", zh="全部任务", en="All tasks", columns=columns, rows=rows, note_zh=said.rule_zh, note_en=said.rule_en,
-    )  # fmt: skip
+    return Table(id="tasks", zh="全部评分", en="All ratings", columns=columns, rows=rows)
 
 
 def _columns(said: Said) -> tuple[Column, ...]:
     low, high = said.priority_scale
+    people = Column(key="n", zh="作答", en="n", kind="count")
     found = [
-        Column(key="n", zh="作答", en="n", kind="count"),
         Column(key="usefulness", zh="有用程度 1–5", en="Usefulness 1–5", kind="estimate"),
         Column(key="frequency", zh="频率 0–4", en="Frequency 0–4", kind="estimate"),
         Column(
@@ -227,14 +253,14 @@ def _columns(said: Said) -> tuple[Column, ...]:
         ),
     ]
     if said.feedback:
-        found += [Column(key=v, zh=zh, en=en, kind="count") for v, (zh, en) in VERDICTS.items()]
-        found.append(Column(key="share", zh="保留比例", en="Keep share", kind="estimate"))
-    else:
-        found += [
-            Column(key="risk", zh="风险 1–5", en="Risk 1–5", kind="estimate"),
-            Column(key="time", zh="省时（中位）", en="Time saved (median)"),
-        ]
-    return tuple(found)
+        share = Column(key="share", zh="保留比例", en="Keep share", kind="estimate")
+        verdicts = (Column(key=v, zh=zh, en=en, kind="count") for v, (zh, en) in VERDICTS.items())
+        return (people, share, *verdicts, *found)
+    found += [
+        Column(key="risk", zh="风险 1–5", en="Risk 1–5", kind="estimate"),
+        Column(key="time", zh="省时（中位）", en="Time saved (median)"),
+    ]
+    return (people, *found)
 
 
 def _cells(f: Figures, said: Said) -> dict[str, Any]:

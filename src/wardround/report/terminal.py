@@ -12,7 +12,8 @@ from wardround.report import dataset, dataset_making, formats, league, lineage, 
 from wardround.report.formats import Names
 from wardround.report.reading import Source, by_role, open_source, summary_of
 from wardround.report.shapes import Comparison, LogRow, Table
-from wardround.report.training import preferences
+from wardround.report.training import preferences, trained
+from wardround.tuning import trained as outcome
 
 SHOWN_ROWS = 24
 SUMMARIES = {
@@ -198,9 +199,12 @@ def _comparison(source: Source, titles: Sequence[Names] = ()) -> Iterator[str]:
 
 def _checkpoint(source: Source) -> Iterator[str]:
     plan = _json(source, "plan.json") or {}
-    for key in ("parameters", "samples", "tokens", "epochs", "steps"):
+    for key in ("parameters", "samples", "tokens"):
         if key in plan:
             yield f"{key:12} {formats.plain(plan[key])}"
+    done = trained(source)
+    for zh, en in outcome.sentences(done) if done else ():
+        yield f"{zh} / {en}"
     log = list(source.rows("training_log.jsonl", LogRow))
     for stage in dict.fromkeys(r.stage for r in log):
         for name in ("loss", "eval_loss"):
@@ -208,8 +212,13 @@ def _checkpoint(source: Source) -> Iterator[str]:
             if values:
                 said = "留出集损失 held-out loss" if name == "eval_loss" else "训练损失 loss"
                 ends = f"{formats.score(values[0])} → {formats.score(values[-1])}"
+                if name == "eval_loss" and min(values) < values[-1]:
+                    ends += f", 最低 lowest {formats.score(min(values))}"
                 yield f"{stage}: {said} {ends}"
-    for found in preferences(log):
+    none = "；".join(f"{zh} {en}（{why}）" for (zh, en), (why, _) in outcome.unmeasured(plan))
+    if none:
+        yield f"没有留出损失的任务 tasks without a held-out loss: {none}"
+    for found in preferences(log, done):
         accuracy, margin = (formats.score(found[m][-1]) for m in ("accuracy", "margin"))
         yield (
             f"留出偏好 held-out preferences, {found['names'].zh} {found['names'].en}: {found['pairs']:.0f} 对 pairs, "

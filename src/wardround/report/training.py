@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wardround import taxonomy
+import msgspec
+
 from wardround.records import Record
 from wardround.report import svg
 from wardround.report.formats import Names, count, plain, score, size
 from wardround.report.reading import Source
 from wardround.report.shapes import LogRow, ProbeRow
+from wardround.tuning import trained as outcome
+from wardround.tuning.trained import Trained
 
 POINTS = 160
 STRIP = "answers_over_time.jsonl"
@@ -21,11 +24,7 @@ STAGES = {
     "dpo": Names("偏好微调", "preference tuning (DPO)"),
 }
 LOSS = {"dpo": Names("DPO 损失", "DPO loss")}
-KINDS = {
-    "": Names("全部", "all"),
-    "review": Names("评审", "review verdicts"),
-    "edit": Names("医生修改", "doctor edits"),
-}
+ALL = Names("全部", "all")
 PLAN = {
     "parameters": Names("参数量", "parameters"),
     "trained_parameters": Names("其中训练", "of them trained"),
@@ -34,8 +33,8 @@ PLAN = {
     "tokens": Names("每轮词元", "tokens an epoch"),
     "supervised_tokens": Names("其中计入损失", "learned from"),
     "padded_tokens": Names("含填充", "with padding"),
-    "epochs": Names("轮数", "epochs"),
-    "steps": Names("步数", "steps"),
+    "epochs": Names("计划轮数", "planned epochs"),
+    "steps": Names("计划步数", "planned steps"),
     "batch_tokens": Names("每步词元", "tokens a step"),
     "max_tokens": Names("最长序列", "longest sequence"),
     "excluded": Names("未用样本", "set aside"),
@@ -83,6 +82,7 @@ def checkpoint(source: Source, role: Names) -> dict[str, Any]:
     plan = source.read("plan.json", dict[str, Any]) if source.has("plan.json") else {}
     truncated = plan.get("truncated") or {}
     log = list(source.rows("training_log.jsonl", LogRow))
+    done = trained(source)
     return {
         "role": role,
         "name": source.name,
@@ -92,37 +92,74 @@ def checkpoint(source: Source, role: Names) -> dict[str, Any]:
         "more": [
             (key, plain(value))
             for key, value in sorted(plan.items())
-            if key not in {*PLAN, "truncated", "stage"}
+            if key not in {*PLAN, "truncated", "stage", "unmeasured"}
         ],
-        "truncated": sorted(truncated.items()) if isinstance(truncated, dict) else [],
+        "truncated": [(_task(t), n) for t, n in sorted(truncated.items())]
+        if isinstance(truncated, dict)
+        else [],
+        "trained": [Names(*said) for said in outcome.sentences(done)] if done else [],
+        "unmeasured": [(Names(*task), Names(*why)) for task, why in outcome.unmeasured(plan)],
         "charts": [_chart(c, role) for c in curves(log)],
-        "by_task": _by_task(log),
-        "preferences": preferences(log),
-        "probes": list(source.rows(STRIP, ProbeRow)) if source.has(STRIP) else [],
+        "by_task": _by_task(log, done),
+        "preferences": preferences(log, done),
+        "probes": [(_task(p.task), _without_gaps(p)) for p in source.rows(STRIP, ProbeRow)]
+        if source.has(STRIP)
+        else [],
         "weights": _weights(source),
         "card": source.text("README.md") if source.has("README.md") else "",
     }
 
 
-def _by_task(log: Sequence[LogRow]) -> list[tuple[Names, float, float, float]]:
-    """(task, held-out loss at first, at best, at last) of the last stage that told losses by task."""
+def trained(source: Source) -> Trained | None:
+    """What was really trained, why it ended, and which step's weights are at the top; None without log or plan."""
+    plan = source.read("plan.json", dict[str, Any]) if source.has("plan.json") else {}
+    manifest = source.manifest
+    folders = (
+        {f.path.partition("/")[0] for f in manifest.files if "/" in f.path} if manifest else ()
+    )
+    return outcome.trained(
+        source.rows("training_log.jsonl", dict[str, Any]), plan, folders=folders,
+        best=manifest.counts.get("best_step", 0) if manifest else 0,
+    )  # fmt: skip
+
+
+def _without_gaps(probe: ProbeRow) -> ProbeRow:
+    """The probe with no empty line in its answers: a model that has learned little says many."""
+    lines = [[x for x in a.text.splitlines() if x.strip()] for a in probe.answers]
+    answers = tuple(
+        msgspec.structs.replace(a, text="\n".join(kept).strip())
+        for a, kept in zip(probe.answers, lines, strict=True)
+    )
+    return msgspec.structs.replace(probe, answers=answers)
+
+
+def _task(task: str) -> Names:
+    return Names(*outcome.task_names(task)) if task else ALL
+
+
+def _by_task(
+    log: Sequence[LogRow], done: Trained | None
+) -> list[tuple[Names, float, float, float, float | None]]:
+    """(task, held-out loss at first, at lowest, at last, of the weights at the top) of the last stage that told losses
+    by task."""
     rows = [r for r in log if r.by_task]
     rows = [r for r in rows if r.stage == rows[-1].stage]
-    known = {t.id: Names(t.zh, t.en) for t in taxonomy.tasks().values()}
-    known |= {"dialogue": Names("多轮对话", "dialogue")} | KINDS
+    here = done.by_task if done else {}
     out = []
     for task in rows[-1].by_task if rows else ():
         losses = [r.by_task[task] for r in rows if task in r.by_task]
-        out.append((known.get(task, Names(task)), losses[0], min(losses), losses[-1]))
+        out.append((_task(task), losses[0], min(losses), losses[-1], here.get(task)))
     return out
 
 
-def preferences(log: Sequence[LogRow]) -> list[dict[str, Any]]:
-    """Of all held-out preferences, then of each kind: how many, and what was measured at first and at last."""
-    found = [r.measures for r in log if {"accuracy", "margin", "pairs"} <= set(r.measures)]
+def preferences(log: Sequence[LogRow], done: Trained | None = None) -> list[dict[str, Any]]:
+    """Of all held-out preferences, then of each kind: how many, and what was measured at first and of the weights at
+    the top."""
+    kept = [r for r in log if done is None or r.step <= done.weights]
+    found = [r.measures for r in kept if {"accuracy", "margin", "pairs"} <= set(r.measures)]
     return [
         {
-            "names": KINDS.get(kind, Names(kind)), "pairs": pairs,
+            "names": _task(kind), "pairs": pairs,
             **{name: [m[name].get(kind) for m in (found[0], found[-1])]
                for name in ("accuracy", "margin", "chosen", "rejected") if name in found[-1]},
         }

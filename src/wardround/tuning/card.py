@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from wardround import taxonomy
 from wardround.artifact import InputRef, write_atomically
 from wardround.models.loaded import checkpoint_of
-from wardround.taxonomy import tasks
+from wardround.tuning import licences as licensing
 from wardround.tuning.adapters import Kept, Lora
 from wardround.tuning.chats import DIALOGUE
 from wardround.tuning.data import Example
+from wardround.tuning.licences import Licences
 from wardround.tuning.plan import Plan
+from wardround.tuning.trained import BEST, LAST, Trained, sentences, task_names, trained, unmeasured
 
 LIMITS = (
     "仅供研究。未经临床验证，不得用于诊断、治疗或处方；任何输出须由医生核对并签字。",
@@ -46,60 +50,103 @@ def made(lora: Lora | None, adapter: Kept) -> tuple[str, str]:
     )
 
 
-def base_licence(base: Path) -> str:
-    """What the base's own card states as its licence."""
-    card = base / "README.md"
-    text = card.read_text("utf-8", errors="replace") if card.is_file() else ""
-    front = text.split("---", 2)[1] if text.startswith("---") and text.count("---") > 1 else ""
-    found = re.search(r"^licen[sc]e:\s*(\S+)", front, re.MULTILINE)
-    return found[1].strip("\"'") if found else "unstated"
+def until_kept(
+    out: Path, rows: Iterable[Mapping[str, Any]], best_step: int
+) -> list[Mapping[str, Any]]:
+    """The rows of the log up to the step whose weights are at the top of `out`, where they have been written."""
+    on_top = (out / LAST).is_dir()
+    return [r for r in rows if not on_top or r["step"] <= best_step]
 
 
 def write(
     out: Path, *, title: str, made: Iterable[str], licences: Iterable[str],
     inputs: Iterable[InputRef], plan: Plan, rows: Sequence[Mapping[str, Any]],
-    labels: Iterable[str], examples: Sequence[Example], base: Path | None = None,
+    labels: Iterable[str], examples: Sequence[Example], base: Path | None = None, best_step: int = 0,
 ) -> None:  # fmt: skip
-    """Write `README.md`, Chinese beside English, with the front matter Hugging Face tools read."""
-    lines = [
-        "---", "language: [zh]", "library_name: transformers", "pipeline_tag: text-generation",
-        "tags: [wardround, medical]", "---", "", f"# {title}", "",
-    ]  # fmt: skip
-    lines += [*made, "", "## 须知 Limits", "", *(f"- {x}" for x in (*labels, *LIMITS)), ""]
+    """Write `README.md`, Chinese beside English, with the front matter Hugging Face tools read. The weights are written
+    before: where they lie tells which step's are at the top. `best_step` is the one with the lowest held-out loss."""
+    mine = sorted(set(licences))
+    found = trained(
+        rows, msgspec.to_builtins(plan), best=best_step,
+        folders=[f for f in (BEST, LAST) if (out / f).is_dir()],
+    )  # fmt: skip
+    lines = [_front(base, licensing.onwards(base, mine)), "", f"# {title}", "", *made, ""]
+    lines += ["## 须知 Limits", "", *(f"- {x}" for x in dict.fromkeys((*labels, *LIMITS))), ""]
     lines += ["## 来历 Lineage", ""]
     lines += [f"- {r.role} ({r.kind}): `{r.digest}`" for r in inputs]
-    lines += [f"- 来源许可 Licences of the sources: {', '.join(sorted(set(licences)))}"]
+    lines += [f"- 来源许可 Licences of the sources: {', '.join(mine)}"]
     if base is not None:
-        lines.append(f"- 基础模型许可 Licence of the base: {base_licence(base)}")
-    lines.append("")
-    lines += ["## 训练 Training", "", *_training(plan, rows), ""]
-    lines += ["## 任务 Tasks", "", "| 任务 | Task | 样本 Samples |", "|---|---|---|"]
-    lines += [*_task_rows(examples), ""]
+        lines += _base_licences(licensing.of_base(base))
+    lines += ["", "## 训练 Training", "", *_training(plan, found), ""]
+    lines += ["## 任务 Tasks", "", *_tasks(examples, plan, found), ""]
     write_atomically(out / "README.md", "\n".join(lines).encode())
 
 
-def _training(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = [
-        f"- {plan.samples:,} 条样本 samples, {plan.tokens:,} 词元 tokens × {plan.epochs} 轮 epochs, "
-        f"{plan.steps:,} 步 steps",
-        f"- 参数 Parameters: {plan.parameters:,}",
-        f"- 截断 Cut at {plan.max_tokens} tokens: {sum(plan.truncated.values())}",
-    ]
-    losses = [row["eval_loss"] for row in rows if "eval_loss" in row]
-    if losses:
+def _front(base: Path | None, licences: Licences) -> str:
+    front: dict[str, Any] = {
+        "language": "zh", "library_name": "transformers", "pipeline_tag": "text-generation",
+        "tags": ["wardround", "medical"],
+    }  # fmt: skip
+    if base is not None:
+        front["base_model"] = licensing.name_of(base)
+    return f"---\n{msgspec.yaml.encode(front | licences.front()).decode()}---"
+
+
+def _base_licences(found: Licences) -> list[str]:
+    if not found.base:
+        return [
+            "- 基础模型由本项目从零得到，其来源许可 The base was made from scratch; licences of its sources: "
+            f"{', '.join(found.sources)}"
+        ]
+    lines = [f"- 基础模型许可 Licence of the base: {', '.join(found.base)}"]
+    if found.sources:
         lines.append(
-            f"- 留出损失 Held-out loss: {losses[0]:.3f} → {losses[-1]:.3f} "
-            f"({plan.held_out_samples} 条 samples, 取自训练侧文档 from documents of the training side)"
+            "- 基础模型此前各次训练的来源许可 Licences of the sources of the base's earlier trainings: "
+            f"{', '.join(found.sources)}"
         )
     return lines
 
 
-def _task_rows(examples: Sequence[Example]) -> list[str]:
-    counts = Counter(e.task for e in examples)
-    known = {t.id: (t.zh, t.en) for t in tasks().values()} | {DIALOGUE: ("多轮对话", "Dialogue")}
-    order = [*known, *sorted(set(counts) - set(known))]
-    return [
-        f"| {known.get(t, (t, t))[0]} | {known.get(t, (t, t))[1]} | {counts[t]} |"
-        for t in order
-        if counts[t]
+def _training(plan: Plan, found: Trained | None) -> list[str]:
+    lines = [
+        f"- 每轮 An epoch: {plan.samples:,} 条样本 samples, {plan.tokens:,} 词元 tokens",
+        f"- 参数 Parameters: {plan.parameters:,}",
+        f"- 截断 Cut at {plan.max_tokens} tokens: {sum(plan.truncated.values())}",
     ]
+    if found is None:
+        return lines
+    lines += [f"- {zh}。{en}." for zh, en in sentences(found)]
+    if found.held_out:
+        # First, lowest and last; each step once.
+        steps = sorted({min(found.held_out), found.best, max(found.held_out)})
+        told = " → ".join(
+            f"{found.held_out[s]:.3f} (第 {s:,} 步 step {s:,})"
+            for s in steps
+            if s in found.held_out
+        )
+        lines.append(
+            f"- 留出损失 Held-out loss: {told}; {plan.held_out_samples} 条 samples, "
+            "取自训练侧文档 from documents of the training side"
+        )
+    return lines
+
+
+def _tasks(examples: Sequence[Example], plan: Plan, found: Trained | None) -> list[str]:
+    """Samples learned from and the held-out loss of these weights by task, then the tasks without one."""
+    counts = Counter(e.task for e in examples)
+    losses = found.by_task if found else {}
+    every = {*counts, *losses} - {""}
+    order = [t for t in (*taxonomy.tasks(), DIALOGUE) if t in every]
+    order += sorted(every - set(order))
+    lines = [
+        "| 任务 | Task | 样本 Samples | 留出损失 Held-out loss |", "|---|---|---|---|",
+        *(
+            f"| {' | '.join(task_names(t))} | {counts[t]} | {f'{losses[t]:.3f}' if t in losses else '—'} |"
+            for t in order
+        ),
+    ]  # fmt: skip
+    none = unmeasured(msgspec.to_builtins(plan))
+    if none:
+        lines += ["", "没有留出损失的任务 Tasks without a held-out loss:", ""]
+        lines += [f"- {zh} {en}: {why}; {because}" for (zh, en), (why, because) in none]
+    return lines

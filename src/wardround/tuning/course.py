@@ -11,7 +11,7 @@ from wardround.tuning.data import Example
 
 
 class Probe(Record, frozen=True, kw_only=True):
-    """A held-out question asked at every evaluation: prompt token ids, its text, the reference answer."""
+    """A held-out question asked at every evaluation: prompt token ids, the user's words in it, the reference answer."""
 
     id: str
     task: str

@@ -34,17 +34,21 @@ IGNORED = -100
 PAD_TO = 32
 """Batch widths are multiples of this. On CPU in bf16 each new shape makes oneDNN compile and keep kernels: unrounded
 widths took 1.2 to 2.3 times the processor time and 2.7 times the memory on the demo model's shape."""
+SPARING = 4
+"""A task drawn from fewer documents is learned from all of them, and its held-out loss isn't known."""
 _CHUNK = 512
 
 
 class Example(Record, frozen=True, kw_only=True):
-    """Token ids of a chat (or one turn of it) and the half-open spans of them that carry loss."""
+    """Token ids of a chat (or one turn of it) and the half-open spans of them that carry loss. `asked`: of each answer
+    the token it starts at and the words it answers, without the template's."""
 
     id: str
     task: str
     document: str
     ids: array[int]
     spans: tuple[tuple[int, int], ...]
+    asked: tuple[tuple[int, str], ...] = ()
 
     @property
     def supervised(self) -> int:
@@ -68,12 +72,26 @@ class Encoded(Record, frozen=True, kw_only=True):
     ends: tuple[int, ...]
 
 
-def held_out_documents(documents: Iterable[str], share: float) -> frozenset[str]:
+def held_out_documents(
+    documents: Iterable[str], share: float, *, tasks: Iterable[str] | None = None
+) -> frozenset[str]:
     """About `share` of the documents, picked by the hash of their ids, so the pick needs no seed and a
-    document keeps its side as others come and go. Empty for `share` 0 or fewer than two documents."""
-    ids = sorted(set(documents), key=lambda d: hashlib.sha256(d.encode()).digest())
+    document keeps its side as others come and go. Empty for `share` 0 or fewer than two documents.
+
+    `tasks`, one for each of `documents`: a task that none of those picked has, though `SPARING` or more documents have
+    it, gets one more, so that no task which can spare a document goes unmeasured.
+    """
+    given = list(documents)
+    ids = sorted(set(given), key=lambda d: hashlib.sha256(d.encode()).digest())
     count = min(len(ids) - 1, max(1, round(share * len(ids)))) if share > 0 else 0
-    return frozenset(ids[: max(count, 0)])
+    picked = set(ids[: max(count, 0)])
+    having: dict[str, set[str]] = {}
+    for document, task in zip(given, tasks or (), strict=tasks is not None):
+        having.setdefault(task, set()).add(document)
+    for _, mine in sorted(having.items(), key=lambda t: (len(t[1]), t[0])) if picked else ():
+        if len(mine) >= SPARING and not mine & picked:
+            picked.add(next(d for d in ids if d in mine))
+    return frozenset(picked)
 
 
 def encode_chats(chats: Sequence[Chat], tokenizer: Any, *, max_tokens: int) -> Encoded:
@@ -135,8 +153,39 @@ def encode_all(
     return whole, [part.examples for part in parts]
 
 
-def check_truncation(encoded: Encoded, *, max_share: float, max_tokens: int) -> None:
-    """Raise `UsageError` when more than `max_share` of the examples were cut."""
+def fitting(asked: int | None, usual: int, context: int | None) -> int:
+    """The longest a sample may be: what was asked, else `usual`, held to the base's `context` (None where it names
+    none). Raises `UsageError` when more was asked. Batches are padded to a multiple of `PAD_TO`, which counts too."""
+    if context is None:
+        return asked or usual
+    room = context // PAD_TO * PAD_TO
+    if asked and asked > room:
+        padded = "" if room == context else f", {room} in batches padded to multiples of {PAD_TO}"
+        raise UsageError(
+            f"--max-tokens {asked}: the base's context is {context} tokens{padded}",
+            hint=f"--max-tokens {room} or less, or a base with a longer context",
+        )
+    return asked or min(usual, room)
+
+
+def held_to(tokens: int, usual: int, context: int | None) -> str:
+    """What to say where the base's context made `tokens` of the usual figure; "" where it didn't."""
+    if context is None or tokens >= usual or tokens != context // PAD_TO * PAD_TO:
+        return ""
+    return f"at most {tokens} tokens a sample (usually {usual}): the base's context is {context}"
+
+
+def longer(tokens: int, context: int | None) -> str:
+    """How to make room for samples that are longer than `tokens`."""
+    if context is not None and tokens + PAD_TO > context:
+        return f"name a base with a longer context than {context} tokens"
+    return "raise --max-tokens"
+
+
+def check_truncation(
+    encoded: Encoded, *, max_share: float, max_tokens: int, context: int | None = None
+) -> None:
+    """Raise `UsageError` when more than `max_share` of the examples were cut. `context` is the base's."""
     cut = sum(encoded.truncated.values())
     total = len(encoded.examples) + sum(x.reason == "too_long" for x in encoded.excluded)
     if not total or cut <= max_share * total:
@@ -144,7 +193,7 @@ def check_truncation(encoded: Encoded, *, max_share: float, max_tokens: int) -> 
     by_task = ", ".join(f"{t} {n}" for t, n in sorted(encoded.truncated.items()))
     raise UsageError(
         f"{cut} of {total} training chats are longer than {max_tokens} tokens ({by_task})",
-        hint="raise --max-tokens, or --max-truncated to accept the loss",
+        hint=f"{longer(max_tokens, context)}, or raise --max-truncated to accept the loss",
     )
 
 
@@ -169,7 +218,7 @@ def _encode(
 ) -> list[list[Example] | None]:
     """Each chat's examples, uncut; None where the tokenizer loses a character of an answer. All texts of the call
     go through the tokenizer at once."""
-    turns: list[tuple[int, str]] = []
+    turns: list[tuple[int, str, str]] = []
     texts: list[str] = []
     for n, chat in enumerate(chats):
         for i, message in enumerate(chat.messages):
@@ -178,16 +227,18 @@ def _encode(
                 whole = _render(tokenizer, chat.messages[: i + 1], open_turn=False)
                 if not whole.startswith(prompt):
                     raise _cannot_mask("a turn's answer changes the text before it", chat)
-                turns.append((n, message.text))
+                asked = chat.messages[i - 1].text if i else ""
+                turns.append((n, message.text, asked))
                 texts += (prompt, whole[len(prompt) :])
     ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
     targets = [
-        _end_of_turn(t, special, chats[n]) for (n, _), t in zip(turns, ids[1::2], strict=True)
+        _end_of_turn(t, special, chats[n]) for (n, *_), t in zip(turns, ids[1::2], strict=True)
     ]
     # Of no texts it makes one that is empty.
     back = tokenizer.batch_decode([t[:-1] for t in targets]) if targets else []
     found: list[list[Example] | None] = [[] for _ in chats]
-    for (n, text), prompt_ids, target, said in zip(turns, ids[::2], targets, back, strict=True):
+    whole_turns = zip(turns, ids[::2], targets, back, strict=True)
+    for (n, text, asked), prompt_ids, target, said in whole_turns:
         mine = found[n]
         if normalise(text) not in normalise(said):
             if _writes(tokenizer, text):
@@ -196,7 +247,7 @@ def _encode(
                 )
             found[n] = None
         elif mine is not None:
-            _add(mine, chats[n], prompt_ids, target)
+            _add(mine, chats[n], asked, prompt_ids, target)
     return found
 
 
@@ -236,16 +287,23 @@ def _end_of_turn(target: list[int], special: frozenset[int], chat: Chat) -> list
     raise _cannot_mask("an assistant turn doesn't end with a special token", chat)
 
 
-def _add(found: list[Example], chat: Chat, prompt: list[int], target: list[int]) -> None:
+def _add(
+    found: list[Example], chat: Chat, question: str, prompt: list[int], target: list[int]
+) -> None:
     """Append the turn, joined to the one before when its prompt starts with that one's tokens."""
     ids = array("i", prompt + target)
     spans: tuple[tuple[int, int], ...] = ((len(prompt), len(ids)),)
+    asked: tuple[tuple[int, str], ...] = ((len(prompt), question),)
     if found and ids[: len(found[-1].ids)] == found[-1].ids:
-        spans = (*found.pop().spans, *spans)
+        before = found.pop()
+        spans, asked = (*before.spans, *spans), (*before.asked, *asked)
     suffix = f"#{len(found) + 1}" if found else ""
     found.append(
-        Example(id=chat.id + suffix, task=chat.task, document=chat.document, ids=ids, spans=spans)
-    )
+        Example(
+            id=chat.id + suffix, task=chat.task, document=chat.document, ids=ids, spans=spans,
+            asked=asked,
+        )
+    )  # fmt: skip
 
 
 def _cut(example: Example, max_tokens: int) -> Example:

@@ -17,10 +17,11 @@ from typing import Any
 import msgspec
 
 from wardround.artifact import Artifact, open_artifact, ref
-from wardround.errors import InputError, UsageError
+from wardround.errors import UsageError
 from wardround.records import Exclusion, Message
 from wardround.tuning import (
     adapters,
+    ancestry,
     card,
     guard,
     preferences,
@@ -31,7 +32,17 @@ from wardround.tuning import (
 )
 from wardround.tuning.chats import Chat
 from wardround.tuning.course import Course
-from wardround.tuning.data import Encoded, Example, batches, encode_chats, held_out_documents
+from wardround.tuning.data import (
+    Encoded,
+    Example,
+    batches,
+    encode_chats,
+    fitting,
+    held_out_documents,
+    held_to,
+    longer,
+)
+from wardround.tuning.leftover import nothing_left
 from wardround.tuning.plan import make_plan, show, split
 from wardround.tuning.preferences import KINDS, Preference
 from wardround.tuning.telling import Teller
@@ -39,6 +50,7 @@ from wardround.tuning.training import TrainingOptions
 
 STAGE = "dpo"
 SIDES = ("chosen", "rejected")
+USUAL_TOKENS = 2048
 _UNCUT = 2**30
 _SEVERAL = re.compile(
     r"#\d+$"
@@ -50,13 +62,13 @@ class PreferOptions(TrainingOptions, frozen=True, kw_only=True):
 
     `beta`: how dear it is to move away from the base; smaller moves further. `batch_tokens`: padded tokens of both
     answers' rows, at most. `max_tokens`: a pair of which either answer ends later is set aside, never cut (half an answer
-    isn't what was preferred); `max_too_long`: the share of pairs that may be. The others are those of every training.
+    isn't what was preferred), None is `USUAL_TOKENS` or the base's context; `max_too_long`: the share of pairs that may be. The others are those of every training.
     """
 
     beta: float = 0.1
     epochs: int = 1
     batch_tokens: int = 8192
-    max_tokens: int = 2048
+    max_tokens: int | None = None
     max_too_long: float = 0.10
     held_out_share: float = 0.1
     warmup: float = 0.1
@@ -80,8 +92,10 @@ def prefer(
     sources = preferences.sources(given)
     forbidden = guard.held_out_digests(options.held_out)
     guard.refuse_held_out(sources, base, forbidden)
+    guard.refuse_changed(sources, base)
     warnings = guard.refuse_unchecked(sources, accept=options.accept_unchecked)
     told, unused = preferences.read(sources, held_out=forbidden)
+    warnings += guard.refuse_tests(sources, preferences.tests(sources, told))
     stack.require()
     tracking.require(options.track)
     if lora:
@@ -91,7 +105,9 @@ def prefer(
 
     model_dir.check_base(base)
     rate = options.learning_rate or (1e-5 if lora else 1e-6)
-    options = msgspec.structs.replace(options, learning_rate=rate)
+    context = model_dir.context_of(base)
+    most = fitting(options.max_tokens, USUAL_TOKENS, context)
+    options = msgspec.structs.replace(options, learning_rate=rate, max_tokens=most)
     here = stack.set_up(options.precision, options.threads)
     config = stack.settings_of(STAGE, options, here)
     inputs = [*preferences.refs(sources, seen_from=out), ref(base, "base", seen_from=out)]
@@ -105,12 +121,14 @@ def prefer(
         # Data: pairs → token ids, the answer alone masked in; chosen and rejected follow one another.
         tokenizer = model_dir.load_tokenizer(base)
         pad = int(tokenizer.pad_token_id or 0)
-        encoded, aside = encode_pairs(told, tokenizer, options)
+        encoded, aside = encode_pairs(told, tokenizer, options, context=context)
         unused = [*unused, *aside]
-        held_out = held_out_documents((p.document for p in told), options.held_out_share)
+        held_out = held_out_documents(
+            (p.document for p in told), options.held_out_share, tasks=[p.origin.kind for p in told]
+        )
         learned, kept_out = split(encoded.examples, held_out)
         if not learned:
-            raise InputError("no pair is left to train on", path=sources[0].path)
+            raise nothing_left("pair", sources[0].path, unused, kept_out=len(kept_out) // 2)
         order = pair_batches(learned, options, epochs=options.epochs)
         kept_order = pair_batches(kept_out, options, epochs=1)
         steps = loop.steps_of(len(order), options.accumulate)
@@ -135,9 +153,10 @@ def prefer(
         plan = make_plan(
             model, msgspec.structs.replace(encoded, examples=learned, excluded=tuple(unused)), order,
             stage=STAGE, held_out=len(kept_out) // 2, epochs=options.epochs, steps=steps,
-            batch_tokens=options.batch_tokens, max_tokens=options.max_tokens,
+            batch_tokens=options.batch_tokens, max_tokens=most,
             here=here, accumulate=options.accumulate,
             checkpointing=options.gradient_checkpointing, every_logit=True,
+            measured={e.task for e in kept_out},
         )  # fmt: skip
         plan = msgspec.structs.replace(
             plan,
@@ -145,6 +164,8 @@ def prefer(
             tasks=dict(sorted(Counter(p.origin.kind for p in mine).items())),
         )
         show(plan, machine=options.machine)
+        if held := held_to(most, USUAL_TOKENS, context):
+            teller.say("context", held, max_tokens=most, context=context)
         ws.write_json("plan.json", plan)
 
         # Train.
@@ -172,13 +193,18 @@ def prefer(
         training.write(
             ws, model, tokenizer, fitted, options, base=base, dtype=stored_dtype, excluded=unused
         )
+        ancestry.write(ws, inputs)
         inherited = card.inherited_labels(*(s.path for s in sources if s.artifact), base)
-        labels = (preference_label(mine), *warnings, *inherited)
+        labels = tuple(dict.fromkeys((preference_label(mine), *warnings, *inherited)))
         card.write(
             ws.path, title="Wardround 偏好微调模型 preference-tuned model",
-            made=(*_made(options, lora), *_measured(fitted.rows)),
+            made=(
+                *_made(options, lora),
+                *_measured(card.until_kept(ws.path, fitted.rows, fitted.best_step)),
+            ),
             licences=[f"unstated ({s.path.name})" for s in sources], base=base, inputs=inputs,
-            plan=plan, rows=fitted.rows, labels=labels, examples=learned[0::2],
+            plan=plan, rows=fitted.rows, best_step=fitted.best_step, labels=labels,
+            examples=learned[0::2],
         )  # fmt: skip
         return ws.seal(
             counts={
@@ -192,10 +218,12 @@ def prefer(
 
 
 def encode_pairs(
-    told: Sequence[Preference], tokenizer: Any, options: PreferOptions
-) -> tuple[Encoded, list[Exclusion]]:
+    told: Sequence[Preference], tokenizer: Any, options: PreferOptions, *, context: int | None = None
+) -> tuple[Encoded, list[Exclusion]]:  # fmt: skip
     """The pairs as examples in twos, chosen then rejected, each with loss on the last answer only, and what was set
-    aside: pairs either of whose answers can't be encoded or is too long. Raises `UsageError` when too many are."""
+    aside: pairs either of whose answers can't be encoded or is too long. Raises `UsageError` when too many are.
+    `context` is the base's."""
+    most = options.max_tokens or USUAL_TOKENS
     chats = [
         Chat(
             id=f"{p.id} {side}", task=p.origin.kind, document=p.document,
@@ -213,8 +241,8 @@ def encode_pairs(
         missing = next((why[n] for n in names if n in why), None)
         if missing:
             aside.append(_aside(p, missing.reason, missing.detail))
-        elif max(len(last[n].ids) for n in names) > options.max_tokens:
-            aside.append(_aside(p, "too_long", f"an answer ends after {options.max_tokens} tokens"))
+        elif max(len(last[n].ids) for n in names) > most:
+            aside.append(_aside(p, "too_long", f"an answer ends after {most} tokens"))
         else:
             examples += (
                 msgspec.structs.replace(last[n], id=n, spans=last[n].spans[-1:]) for n in names
@@ -222,8 +250,8 @@ def encode_pairs(
     too_long = sum(x.reason == "too_long" for x in aside)
     if too_long > options.max_too_long * len(told):
         raise UsageError(
-            f"{too_long} of {len(told)} pairs are longer than {options.max_tokens} tokens",
-            hint="raise --max-tokens, or --max-too-long to leave them out",
+            f"{too_long} of {len(told)} pairs are longer than {most} tokens",
+            hint=f"{longer(most, context)}, or raise --max-too-long to leave them out",
         )
     return msgspec.structs.replace(whole, examples=tuple(examples)), aside
 

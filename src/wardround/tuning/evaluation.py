@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from torch.nn.functional import cross_entropy
 from wardround.tuning import head, processes
 from wardround.tuning.course import Probe
 from wardround.tuning.data import IGNORED, Example, collate
+from wardround.tuning.model_dir import context_in
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -63,7 +65,8 @@ def _row_losses(
 
 
 def probes(examples: Sequence[Example], tokenizer: Any, *, per_task: int) -> tuple[Probe, ...]:
-    """The first turns of `per_task` examples of each task, picked by the digest of their ids."""
+    """The first turns of `per_task` examples of each task, picked by the digest of their ids. What is shown of a
+    question are the words asked; the model gets them in its template."""
     by_task: defaultdict[str, list[Example]] = defaultdict(list)
     for example in sorted(examples, key=lambda e: hashlib.sha256(e.id.encode()).digest()):
         if len(by_task[example.task]) < per_task:
@@ -71,7 +74,7 @@ def probes(examples: Sequence[Example], tokenizer: Any, *, per_task: int) -> tup
     return tuple(
         Probe(
             id=e.id, task=task, ids=tuple(e.ids[:start]),
-            prompt=tokenizer.decode(list(e.ids[:start]), skip_special_tokens=True),
+            prompt=dict(e.asked).get(start, ""),
             reference=tokenizer.decode(list(e.ids[start:end]), skip_special_tokens=True),
         )
         for task in sorted(by_task)
@@ -87,11 +90,16 @@ def answers(
     """What the model says to each probe now, greedily, at most `most` tokens: {"id", "text"}."""
     model.eval()
     said = []
+    context = context_in(model.config) or sys.maxsize
     for probe in asked:
         prompt = torch.tensor([probe.ids], device=model.device)
+        room = min(most, context - prompt.shape[1])
+        if room < 1:  # nothing fits behind the question
+            said.append({"id": probe.id, "text": ""})
+            continue
         out = model.generate(
             input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False,
-            max_new_tokens=most, use_cache=True, pad_token_id=tokenizer.pad_token_id or 0,
+            max_new_tokens=room, use_cache=True, pad_token_id=tokenizer.pad_token_id or 0,
         )  # fmt: skip
         text = tokenizer.decode(out[0, prompt.shape[1] :].tolist(), skip_special_tokens=True)
         said.append({"id": probe.id, "text": str(text)})

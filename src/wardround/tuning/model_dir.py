@@ -8,8 +8,17 @@ from typing import Any
 
 from wardround.artifact import write_atomically
 from wardround.errors import UsageError
+from wardround.models.loaded import FETCH_ANEW, missing_weights
+from wardround.tuning import processes
 
 GENERATION = "generation_config.json"
+_CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+"""Where configurations say how much the model reads, whatever it is called there."""
+_INSTEAD = (
+    "name a checkpoint in an architecture of transformers itself (llama, qwen3, deepseek_v3, internlm3, …), or one "
+    "converted to it; docs/tuning.md tells of which models there are some"
+)
+_SHOWN = 5
 _VOLATILE = ("_name_or_path", "name_or_path", "is_local", "local_files_only")
 
 
@@ -27,6 +36,62 @@ def check_base(base: Path) -> None:
         raise UsageError(f"{base}: not a Hugging Face model directory (no config.json)", hint=hint)
     if not any(base.glob("*.safetensors")) and not any(base.glob("pytorch_model*.bin")):
         raise UsageError(f"{base}: holds no weights (*.safetensors)", hint=hint)
+    _check_kind(base)
+
+
+def _check_kind(base: Path) -> None:
+    """Raise `UsageError` for a model that transformers can't make without code from its folder, or at all."""
+    from transformers import __version__
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    told = _json(base / "config.json")
+    kind = told.get("model_type")
+    if kind in CONFIG_MAPPING_NAMES or not (kind or told.get("auto_map")):
+        return  # what names no kind at all is told when it is loaded
+    if told.get("auto_map"):
+        raise UsageError(
+            f"{base}: a model of type {kind or '(none)'} needs code from its own folder, which Wardround never runs",
+            hint=_INSTEAD,
+        )
+    raise UsageError(
+        f"{base}: transformers {__version__} knows no model of type {kind}", hint=_INSTEAD
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The object in the file, empty where there is none."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def context_of(base: Path) -> int | None:
+    """The most tokens the base reads at once, None where its configuration doesn't say."""
+    return context_in(_config(base))
+
+
+def context_in(config: Any) -> int | None:
+    """The same of a configuration at hand."""
+    found = (getattr(config.get_text_config(), name, None) for name in _CONTEXT)
+    return next((int(n) for n in found if isinstance(n, int) and n > 0), None)
+
+
+def _config(base: Path) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as e:
+        raise _unloadable(base, e) from e
+
+
+def _unloadable(base: Path, error: Exception) -> UsageError:
+    return UsageError(
+        f"{base}: can't be loaded as a causal language model: {error}",
+        hint="check that the directory is whole and its architecture is a text model's",
+    )
 
 
 def load_tokenizer(base: Path) -> Any:
@@ -36,6 +101,12 @@ def load_tokenizer(base: Path) -> Any:
     try:
         found = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as e:
+        if "AutoTokenizer" in (_json(base / "tokenizer_config.json").get("auto_map") or {}):
+            raise UsageError(
+                f"{base}: its tokenizer needs code from its own folder, which Wardround never runs",
+                hint="put the tokenizer.json of a converted checkpoint there, without auto_map in "
+                "tokenizer_config.json; or name another base",
+            ) from e
         raise UsageError(
             f"{base}: its tokenizer can't be loaded: {e}",
             hint="put tokenizer.json and tokenizer_config.json beside the weights",
@@ -52,25 +123,27 @@ def load_model(
     base: Path, *, frozen: bool = False, attention: str | None = None
 ) -> tuple[Any, Any]:
     """The base's causal language model for training, and the dtype it was stored in. It comes in float32, which
-    training needs; `frozen` weights on a GPU stay as stored. `attention` names transformers' implementation."""
+    training needs; `frozen` weights on a GPU stay as stored. `attention` names transformers' implementation.
+    Raises `UsageError` when weights are missing: transformers would draw them at random."""
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    config = _config(base)
+    _causal(base, config)
+    stored = config.dtype or torch.float32
+    dtype = stored if frozen and torch.cuda.is_available() else torch.float32
+    more: dict[str, Any] = {"attn_implementation": attention} if attention else {}
     try:
-        config = AutoConfig.from_pretrained(base, **local)
-        _causal(base, config)
-        stored = config.dtype or torch.float32
-        dtype = stored if frozen and torch.cuda.is_available() else torch.float32
-        if attention:
-            local["attn_implementation"] = attention
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, **local)
+        model, found = AutoModelForCausalLM.from_pretrained(
+            base, dtype=dtype, local_files_only=True, trust_remote_code=False,
+            output_loading_info=True, ignore_mismatched_sizes=True, **more,
+        )  # fmt: skip
     except (OSError, ValueError, KeyError, SafetensorError) as e:
-        raise UsageError(
-            f"{base}: can't be loaded as a causal language model: {e}",
-            hint="check that the directory is whole and its architecture is a text model's",
-        ) from e
+        raise _unloadable(base, e) from e
+    # With FSDP the others are sent their weights later.
+    if processes.leads() and (missing := missing_weights(found, _SHOWN)):
+        raise UsageError(f"{base}: {missing}", hint=FETCH_ANEW)
     return model, stored
 
 

@@ -17,7 +17,8 @@ from wardround.tuning.telling import Teller
 
 class Plan(Record, frozen=True, kw_only=True):
     """The content of `plan.json`. Token counts are of one epoch (their mean where epochs differ); `padded_tokens` is
-    what is computed on. `tasks` counts the samples, `sources` the samples an epoch shows of each set.
+    what is computed on. `tasks` counts the samples, `sources` the samples an epoch shows of each set. `unmeasured`: the tasks
+    without a held-out sample, and of how many documents each is learned.
 
     `memory_mb` is an estimate, see `memory`.
     """
@@ -39,6 +40,7 @@ class Plan(Record, frozen=True, kw_only=True):
     memory_mb: int
     tasks: dict[str, int]
     sources: dict[str, int] = {}
+    unmeasured: dict[str, int] = {}
 
 
 def make_plan(
@@ -46,9 +48,10 @@ def make_plan(
     epochs: int, steps: int, batch_tokens: int, max_tokens: int, here: Stack, accumulate: int = 1,
     packed: bool = False, checkpointing: bool = False, tasks: Iterable[str] = (),
     sources: dict[str, int] | None = None, every_logit: bool = False,
+    measured: Iterable[str] | None = None,
 ) -> Plan:  # fmt: skip
     """The plan of training `model` on `encoded.examples` in `order`. `every_logit`: also those of tokens without loss
-    are made."""
+    are made. `measured`: the tasks of the held-out samples, None where there are no tasks."""
     examples = encoded.examples
     lengths = [[len(examples[i].ids) for i in b] for b in order]
     padded = [width([sum(b)]) if packed else len(b) * width(b) for b in lengths]
@@ -57,6 +60,8 @@ def make_plan(
         tokens=padded, logits=padded if every_logit else [width([n]) for n in supervised],
         accumulate=accumulate, here=here, checkpointing=checkpointing,
     )  # fmt: skip
+    counts = dict.fromkeys(sorted(tasks), 0)
+    counts |= dict(sorted(Counter(e.task for e in examples if e.task).items()))
     return Plan(
         stage=stage,
         samples=len(examples),
@@ -73,9 +78,9 @@ def make_plan(
         parameters=sum(p.numel() for p in model.parameters()),
         trained_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         memory_mb=memory.estimate_mb(model, load),
-        tasks=dict.fromkeys(sorted(tasks), 0)
-        | dict(sorted(Counter(e.task for e in examples if e.task).items())),
+        tasks=counts,
         sources=sources or {},
+        unmeasured={} if measured is None else _without(set(measured), counts, examples),
     )
 
 
@@ -95,12 +100,27 @@ def show(plan: Plan, *, machine: bool = False) -> None:
     empty = [task for task, n in plan.tasks.items() if not n]
     if empty:
         lines.append(f"no sample left to learn from: {', '.join(empty)}")
+    lines += _unmeasured(plan)
     if plan.truncated:
         by_task = ", ".join(f"{task} {n}" for task, n in sorted(plan.truncated.items()))
         lines.append(f"cut at {plan.max_tokens} tokens: {by_task}")
     if plan.excluded:
         lines.append(f"{plan.excluded} chats set aside, see excluded.jsonl")
     Teller(plan.stage, machine=machine).say("plan", *lines, plan=msgspec.to_builtins(plan))
+
+
+def _without(
+    measured: set[str], tasks: Iterable[str], examples: Iterable[Example]
+) -> dict[str, int]:
+    documents = Counter(task for task, _ in {(e.task, e.document) for e in examples})
+    return {task: documents[task] for task in tasks if task not in measured}
+
+
+def _unmeasured(plan: Plan) -> list[str]:
+    if not plan.held_out_samples or not plan.unmeasured:
+        return []
+    tasks = ", ".join(f"{task} (of {n} documents)" for task, n in plan.unmeasured.items())
+    return [f"without a held-out sample, so without a held-out loss: {tasks}"]
 
 
 def split(

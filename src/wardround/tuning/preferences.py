@@ -6,8 +6,10 @@ One JSON object a row, in a plain file or as `preferences.jsonl` of an artifact:
      "provenance": {"kind": "review", "who": "d07", "when": "2026-03-01", "source": "<sha256>"}}
 
 `kind` is "review" (a verdict on two answers) or "edit" (a doctor's draft → signed text: signed is chosen, the draft
-rejected). `who` is a pseudonym, `source` the digest of what was reviewed or edited. A row that isn't this stops the
-reading and is named; no error repeats a row's text. Rows that are pairs but prefer nothing are set aside.
+rejected). `who` is a pseudonym, `source` the digest of what was reviewed or edited. Where the prompt is a question of a
+test set, `tests` names it (`[{"benchmark": "…", "digest": "<sha256>"}]`); `guard.refuse_tests` looks there. A row that
+isn't this stops the reading and is named; no error repeats a row's text. Rows that are pairs but prefer nothing are set
+aside, and so are those of an artifact with an empty answer: a model said nothing there, and nobody can mend that.
 """
 
 from __future__ import annotations
@@ -46,13 +48,21 @@ class Said(Record, frozen=True, kw_only=True):
     content: str
 
 
+class Asked(Record, frozen=True, kw_only=True):
+    """The test file that a prompt is a question of."""
+
+    benchmark: str
+    digest: str
+
+
 class Origin(Record, frozen=True, kw_only=True):
-    """Who preferred it, when (ISO 8601), judging what (SHA-256 of the artifact or file)."""
+    """Who preferred it, when (ISO 8601), judging what (SHA-256 of the artifact or file), from which test files."""
 
     kind: Literal["review", "edit"]
     who: str
     when: str
     source: str
+    tests: tuple[Asked, ...] = ()
 
 
 class Row(Record, frozen=True, kw_only=True):
@@ -105,25 +115,27 @@ def refs(found: Iterable[Source], *, seen_from: Path) -> list[InputRef]:
 def read(
     found: Sequence[Source], *, held_out: frozenset[str] = frozenset()
 ) -> tuple[list[Preference], list[Exclusion]]:
-    """All pairs in file order, and the rows set aside: ties, equal answers, pairs that were judged both ways.
+    """All pairs in file order, and the rows set aside: ties, equal answers, pairs that were judged both ways, and of
+    artifacts those with an empty answer.
 
     Raises `InputError` naming the rows that can't be read, or whose `source` is a digest of `held_out`.
     """
     kept: list[Preference] = []
     aside: list[Exclusion] = []
-    names = [s.path.name for s in found]
-    for n, source in enumerate(found, 1):
+    for source, name in zip(found, _names(found), strict=True):
         path = source.artifact.file(FILE) if source.artifact else source.path
-        name = source.path.name if names.count(source.path.name) == 1 else f"{n}-{source.path.name}"
-        for number, row in _rows(path):
-            if row.provenance.source in held_out:
+        for number, row in _rows(path, blank=source.artifact is not None):
+            judged = {row.provenance.source, *(t.digest for t in row.provenance.tests)}
+            if judged & held_out:
                 raise InputError(
-                    f"judged what is listed as held out ({row.provenance.source[:12]}…)",
+                    f"judged what is listed as held out ({min(judged & held_out)[:12]}…)",
                     path=path, row=number,
                     hint="what is held out may be tested on, never learned from; leave these rows out",
                 )  # fmt: skip
             pair = _preference(row, f"{name}:{number}")
-            if row.tie:
+            if not (row.chosen.strip() and row.rejected.strip()):
+                aside.append(_aside(pair, path, number, "empty_answer", "an answer is empty"))
+            elif row.tie:
                 aside.append(_aside(pair, path, number, "tie", "neither answer was preferred"))
             elif row.chosen.strip() == row.rejected.strip():
                 aside.append(_aside(pair, path, number, "identical", "both answers are the same"))
@@ -132,18 +144,34 @@ def read(
     return _without_contradictions(kept, aside)
 
 
+def _names(found: Sequence[Source]) -> list[str]:
+    """What the ids of each source's pairs begin with."""
+    names = [s.path.name for s in found]
+    return [n if names.count(n) == 1 else f"{k}-{n}" for k, n in enumerate(names, 1)]
+
+
+def tests(found: Sequence[Source], pairs: Iterable[Preference]) -> dict[Path, list[dict[str, str]]]:
+    """By source what each of its pairs says of its test files, digest → benchmark."""
+    by_name: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
+    for p in pairs:
+        said = {t.digest: t.benchmark for t in p.origin.tests}
+        by_name[p.id.rpartition(":")[0]].append(said)
+    return {s.path: by_name[name] for s, name in zip(found, _names(found), strict=True)}
+
+
 def doctors(pairs: Iterable[Preference]) -> int:
     """How many different people preferred."""
     return len({p.origin.who for p in pairs})
 
 
-def _rows(path: Path) -> list[tuple[int, Row]]:
-    """(row from 1, row) of every line that isn't empty; all bad ones are told at once."""
+def _rows(path: Path, *, blank: bool) -> list[tuple[int, Row]]:
+    """(row from 1, row) of every line that isn't empty; all bad ones are told at once. `blank`: an answer may be
+    empty."""
     rows, bad = [], []
     for number, line in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
         if line.strip():
             try:
-                rows.append((number, _checked(msgspec.convert(json.loads(line), Row))))
+                rows.append((number, _checked(msgspec.convert(json.loads(line), Row), blank=blank)))
             except (ValueError, msgspec.ValidationError) as e:
                 bad.append((number, str(e)))
     if bad:
@@ -157,13 +185,13 @@ def _rows(path: Path) -> list[tuple[int, Row]]:
     return rows
 
 
-def _checked(row: Row) -> Row:
+def _checked(row: Row, *, blank: bool) -> Row:
     """The row; raises ValueError for what its types can't say."""
     roles = [m.role for m in row.prompt]
     spoken = roles[1:] if roles[:1] == ["system"] else roles
     if spoken != [("user", "assistant")[k % 2] for k in range(len(spoken))] or not len(spoken) % 2:
         raise ValueError("its prompt is not user and assistant in turn, the user last")
-    texts = {"chosen": row.chosen, "rejected": row.rejected}
+    texts = {} if blank else {"chosen": row.chosen, "rejected": row.rejected}
     texts |= {f"message {k} of the prompt": m.content for k, m in enumerate(row.prompt, 1)}
     for name, text in texts.items():
         if not text.strip():
@@ -173,6 +201,8 @@ def _checked(row: Row) -> Row:
         raise ValueError("provenance.who is no pseudonym: letters, digits, '.', '_' and '-' only")
     if not _DIGEST.fullmatch(origin.source):
         raise ValueError("provenance.source is no SHA-256 in 64 hex digits")
+    if not all(_DIGEST.fullmatch(t.digest) for t in origin.tests):
+        raise ValueError("a digest of provenance.tests is no SHA-256 in 64 hex digits")
     try:
         datetime.fromisoformat(origin.when)
     except ValueError as e:

@@ -17,6 +17,7 @@ import contextlib
 import functools
 import importlib.util
 import os
+import shutil
 import signal
 import threading
 import time
@@ -28,7 +29,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from wardround import artifact
 from wardround.artifact import Artifact, InputRef, Manifest, Workspace, open_artifact, sha256_file
-from wardround.errors import ArtifactError, UsageError, WardroundError
+from wardround.errors import ArtifactError, InputError, UsageError, WardroundError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -38,6 +39,8 @@ PATIENCE_S = 3600
 """How long, in seconds, the others wait while the first one works alone: asks its probes, writes the weights."""
 LEAD_S = 3.0
 """How long, in seconds, the others stay after an error that all know of, so that the first one can say it."""
+BEFORE_STEPS = frozenset({"plan.json", "reference.json"})
+"""Files that are written before the first step, in the artifact or in its work."""
 _BROKEN = ("closed by peer", "reset by peer", "Broken pipe", "gloo", "Gloo", "NCCL")
 
 
@@ -154,10 +157,12 @@ def _refuse_deepspeed() -> None:
 
 
 class _Group:
-    """Where this process stands. `open`: the others will look for its errors before they go on."""
+    """Where this process stands. `open`: the others will look for its errors before they go on. `stepping`: the
+    training that was last begun has come to its steps."""
 
     joined = False
     open = False
+    stepping = False
 
 
 @contextlib.contextmanager
@@ -249,7 +254,7 @@ def lockstep() -> Iterator[None]:
             "this can't be done by several processes", hint="start it once, without a launcher"
         )
     agree()
-    _Group.open = False
+    _Group.open, _Group.stepping = False, True
     yield
     _Group.open = count() > 1
 
@@ -329,18 +334,28 @@ def begin(
 ) -> Iterator[Workspace | Beside]:
     """`artifact.begin` in the first process, a `Beside` in the others; they leave when it has sealed.
 
+    What fails before the first step lets `path` go: nothing was trained there that another configuration would spoil.
+
     Raises `WardroundError` in a process whose configuration or inputs are others than the first one's.
     """
     inputs = tuple(inputs)
     agree()
+    _Group.stepping = False
     if leads():
+        new = not path.exists()
         with artifact.begin(path, kind=kind, config=config, inputs=inputs) as ws:
-            told((ws.config_digest, ws.done))
-            yield ws
+            done = ws.done is not None
+            try:
+                told((ws.config_digest, ws.done))
+                yield ws
+            except Exception as e:
+                if not (done or _Group.stepping):
+                    _let_go(path, new=new, refused=isinstance(e, UsageError | InputError))
+                raise
         agree()
         return
-    digest, done = told(("", None))
-    ws_here = Beside(path, done)
+    digest, sealed = told(("", None))
+    ws_here = Beside(path, sealed)
     mine = artifact.digest_of([kind, config, [(r.role, r.kind, r.digest) for r in inputs]])
     if mine != digest:
         raise ArtifactError(
@@ -355,3 +370,19 @@ def begin(
     yield ws_here
     if not ws_here.waited:
         agree()
+
+
+def _let_go(path: Path, *, new: bool, refused: bool) -> None:
+    """Remove what lies in `path` when all of it was written before any step: the lock's file, the plan, work that isn't a
+    state. After another failure than a refusal the work stays, since the same command may use it."""
+    work = path / artifact.WORK
+    before = [p.name for p in work.iterdir()] if work.is_dir() else []
+    theirs = {p.name for p in path.iterdir()} - {artifact.UNSEALED, artifact.WORK, *BEFORE_STEPS}
+    if theirs or not set(before) <= BEFORE_STEPS or (before and not refused):
+        return
+    shutil.rmtree(work, ignore_errors=True)
+    for name in (*BEFORE_STEPS, artifact.UNSEALED):
+        (path / name).unlink(missing_ok=True)
+    if new:
+        with contextlib.suppress(OSError):  # somebody has put something there
+            path.rmdir()

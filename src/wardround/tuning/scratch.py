@@ -89,7 +89,9 @@ def make_base(dataset: Path, out: Path, options: ScratchOptions | None = None) -
         # Text of the training side, some documents held out; tokenizer; rows of equal length.
         documents = [d for d in read_documents(source) if d.split == "train"]
         chats = read_chats(source)
-        held_out = held_out_documents((c.document for c in chats), options.held_out_share)
+        held_out = held_out_documents(
+            (c.document for c in chats), options.held_out_share, tasks=[c.task for c in chats]
+        )
         tokenizer = make_tokenizer(training_texts(documents, chats, without=held_out), options)
         examples = rows_of(
             training_texts(documents, chats, without=held_out), tokenizer, options.block_tokens

@@ -19,6 +19,7 @@ from wardround.errors import ArtifactError, InputError, UsageError
 from wardround.records import Record
 from wardround.tuning import (
     adapters,
+    ancestry,
     card,
     guard,
     mixture,
@@ -29,8 +30,17 @@ from wardround.tuning import (
     training,
 )
 from wardround.tuning.course import Course
-from wardround.tuning.data import batches, check_truncation, encode_all, held_out_documents
+from wardround.tuning.data import (
+    batches,
+    check_truncation,
+    encode_all,
+    fitting,
+    held_out_documents,
+    held_to,
+)
+from wardround.tuning.leftover import nothing_left
 from wardround.tuning.plan import make_plan, show, split
+from wardround.tuning.telling import Teller
 from wardround.tuning.training import TrainingOptions
 
 SCRATCH = "scratch:"
@@ -92,7 +102,9 @@ def tune(
     sources = mixture.sources(dataset)
     forbidden = guard.held_out_digests(options.held_out)
     guard.refuse_held_out(sources, Path(base), forbidden)
+    guard.refuse_changed(sources, Path(base))
     warnings = guard.refuse_unchecked(sources, accept=options.accept_unchecked)
+    warnings += guard.refuse_tests(sources)
     stack.require()
     tracking.require(options.track)
     if lora:
@@ -104,7 +116,10 @@ def tune(
     from wardround.tuning import model_dir
 
     model_dir.check_base(base)
-    recipe = _recipe(options, base)
+    recipe, context = _recipe(options, base), model_dir.context_of(base)
+    usual = recipe.max_tokens
+    most = fitting(options.max_tokens, usual, context)
+    recipe = msgspec.structs.replace(recipe, max_tokens=most)
     here = stack.set_up(options.precision, recipe.threads)
     config = stack.settings_of("sft", options, here, recipe)
     config["weights"] = [s.weight for s in sources]
@@ -120,16 +135,22 @@ def tune(
         chats = mixture.renamed(mixture.read(sources))
         tasks = {c.task for mine in chats for c in mine}
         held_out: frozenset[str] = frozenset().union(
-            *(held_out_documents((c.document for c in m), options.held_out_share) for m in chats)
+            *(
+                held_out_documents(
+                    (c.document for c in m), options.held_out_share, tasks=[c.task for c in m]
+                )
+                for m in chats
+            )
         )
         chats, capped = mixture.cap_all(chats, mixture.parse_caps(options.cap), spare=held_out)
         encoded, by_source = encode_all(chats, tokenizer, max_tokens=recipe.max_tokens)
-        check_truncation(encoded, max_share=options.max_truncated, max_tokens=recipe.max_tokens)
+        check_truncation(encoded, max_share=options.max_truncated, max_tokens=most, context=context)
         halves = [split(examples, held_out) for examples in by_source]
         learned = tuple(e for mine, _ in halves for e in mine)
         kept_out = tuple(e for _, others in halves for e in others)
         if not learned:
-            raise InputError("no sample is left to train on", path=sources[0].path)
+            aside = (*capped, *encoded.excluded)
+            raise nothing_left("sample", sources[0].path, aside, kept_out=len(kept_out))
 
         # The order of all batches of all epochs.
         portions = mixture.portions(sources, [mine for mine, _ in halves])
@@ -139,7 +160,10 @@ def tune(
             shown=shown, packed=options.packing,
         )  # fmt: skip
         if not order:
-            raise InputError("no sample is left to train on", path=sources[0].path)
+            raise InputError(
+                "its weight leaves no sample of it to train on", path=sources[0].path,
+                hint="raise the weight",
+            )  # fmt: skip
         steps = loop.steps_of(len(order), options.accumulate)
 
         # Model and plan.
@@ -159,9 +183,12 @@ def tune(
             batch_tokens=recipe.batch_tokens, max_tokens=recipe.max_tokens,
             here=here, accumulate=options.accumulate,
             packed=options.packing, checkpointing=options.gradient_checkpointing, tasks=tasks,
-            sources=mixture.shares(portions),
+            sources=mixture.shares(portions), measured={e.task for e in kept_out},
         )  # fmt: skip
         show(plan, machine=options.machine)
+        if held := held_to(most, usual, context):
+            teller = Teller("sft", machine=options.machine)
+            teller.say("context", held, max_tokens=most, context=context)
         ws.write_json("plan.json", plan)
 
         # Train.
@@ -193,11 +220,13 @@ def tune(
             ws, model, tokenizer, fitted, options, base=base, dtype=stored_dtype,
             excluded=(*capped, *encoded.excluded),
         )  # fmt: skip
-        labels = (*warnings, *card.inherited_labels(*(s.path for s in sources), base))
+        ancestry.write(ws, inputs)
+        inherited = card.inherited_labels(*(s.path for s in sources), base)
+        labels = tuple(dict.fromkeys((*warnings, *inherited)))
         card.write(
             ws.path, title="Wardround 微调模型 tuned model", made=card.made(lora, options.adapter),
             licences=mixture.licences(sources), base=base, inputs=inputs, plan=plan,
-            rows=fitted.rows, labels=labels, examples=learned,
+            rows=fitted.rows, best_step=fitted.best_step, labels=labels, examples=learned,
         )  # fmt: skip
         return ws.seal(
             counts={
