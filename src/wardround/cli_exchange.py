@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wardround.cli_review import opened, tell
 from wardround.cli_review_open import members
 from wardround.errors import UsageError
+
+if TYPE_CHECKING:
+    from wardround.review.exchanging import Left
 
 Action = Callable[..., argparse.ArgumentParser]
 
@@ -45,6 +51,21 @@ def _send(args: argparse.Namespace) -> int:
     )  # fmt: skip
 
 
+LISTED = 20
+
+
+def _left_out(left: Sequence[Left], no_account: str) -> Iterator[str]:
+    """What was not taken: a line a rater that stands for nobody here, else one a rating."""
+    strangers = Counter(x.rater for x in left if x.reason == no_account)
+    for rater, n in strangers.items():
+        yield f"! {rater}: {n} 份 ratings，没有对应的账户 no account given: --rater {shlex.quote(rater)}=ACCOUNT"
+    others = [x for x in left if x.reason != no_account]
+    for x in others[:LISTED]:
+        yield f"! {x.item} · {x.rater}: {x.reason}"
+    if len(others) > LISTED:
+        yield f"! 另有 {len(others) - LISTED} 份 more: --json lists all"
+
+
 def _take(args: argparse.Namespace) -> int:
     from wardround.review import exchanging, opening
 
@@ -58,7 +79,7 @@ def _take(args: argparse.Namespace) -> int:
         ratings = exchanging.read(args.ratings, args.tool, config)
         taken, left = exchanging.take(store, args.study, ratings, raters)
     lines = [f"{args.study}: {taken} 份评分已收 ratings taken，{len(left)} 份未收 left out"]
-    lines += [f"! {x.item} · {x.rater}: {x.reason}" for x in left[:20]]
+    lines += _left_out(left, exchanging.NO_ACCOUNT)
     told = [{k: getattr(x, k) for k in x.__struct_fields__} for x in left]
     tell(args, {"ok": not left, "taken": taken, "left": told}, *lines)
     return 1 if left else 0

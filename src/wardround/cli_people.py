@@ -175,9 +175,27 @@ def _password(args: argparse.Namespace) -> str:
     return first
 
 
+LOCAL = "http://127.0.0.1:8000"
+
+
+def link_base(args: argparse.Namespace) -> str:
+    """The address that links begin with: --base-url, `base_url` under [web] of `wardround.toml`, or this machine's.
+
+    One that nobody named on the command line is told on stderr, so that no link for another place is sent out.
+    """
+    base = (_settings(args.base_url).base_url or LOCAL).rstrip("/")
+    if not args.base_url and not args.json:
+        only = "，只有本机能打开 which only this machine can open" if base == LOCAL else ""
+        print(
+            f"! 链接使用的地址 links begin with {base}{only}。\n  → 换地址 another address: --base-url URL, or "
+            "base_url under [web] of wardround.toml",
+            file=sys.stderr,
+        )
+    return base
+
+
 def _link(args: argparse.Namespace, token: str) -> str:
-    base = _settings(args.base_url).base_url or "http://127.0.0.1:8000"
-    return f"{base.rstrip('/')}/invite/{token}"
+    return f"{link_base(args)}/invite/{token}"
 
 
 def _add(args: argparse.Namespace) -> int:

@@ -139,17 +139,9 @@ def _rationale(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace) -> int:
     from wardround.review import opening, progress
-    from wardround.review.sources import read_gold
 
     positive(args, "raters", "strikes", "lease_minutes")
-    gold = read_gold(args.gold) if args.gold else {}
-    source = source_of(args, gold)
-    unknown = set(gold) - {i.key for i in source.items}
-    if unknown:
-        raise UsageError(
-            f"{args.gold}: no item {', '.join(sorted(unknown)[:5])}",
-            hint="a row's id is an item's key",
-        )
+    source = source_of(args)
     config = config_of(args, source)
     with opened(args) as store, store.write() as conn:
         who = members(conn, args.reviewer)
@@ -160,10 +152,12 @@ def _open(args: argparse.Namespace) -> int:
         "状态 states: " + _counted(found.states),
     ]
     waiting = found.states.get("drafting", 0)
-    if waiting and not config.model:
+    if config.model:
+        lines.append(f"重写用的模型 who writes again: {config.model}")
+    elif waiting or (config.consensus and config.on_fail != "revise"):
         lines.append("! 没有模型可写新稿 no model to write drafts: --model")
-    elif waiting:
-        lines.append(f"{waiting} 项等模型写稿 wait for {config.model}: wardround review work")
+    if waiting and config.model:
+        lines.append(f"{waiting} 项等模型写稿 wait for it: wardround review work")
     lines += [
         f"! {name}: {n} 个名额无人可评 slots nobody may take"
         for name, n in found.unassigned.items()
@@ -173,7 +167,8 @@ def _open(args: argparse.Namespace) -> int:
             f"! 评审者改写的稿件须由另外 {config.raters} 人评 a reviewer's revision needs {config.raters} others: "
             "add-reviewer"
         )
-    told = {"study": args.study, "items": found.items, "gold": found.gold, "states": found.states}
+    told = {"study": args.study, "items": found.items, "gold": found.gold, "states": found.states,
+            "model": config.model}  # fmt: skip
     return tell(args, told | {"unassigned": found.unassigned}, *lines)
 
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from wardround.errors import UsageError
 
@@ -38,8 +39,15 @@ def open_arguments(s: argparse.ArgumentParser) -> None:
     s.add_argument("--seed", type=int, default=0)
 
 
-def source_of(args: argparse.Namespace, gold: Mapping[str, dict[str, Any]]) -> Source:
-    """What the named sources are, by their kind."""
+def source_of(args: argparse.Namespace) -> Source:
+    """What the named sources are, by their kind, with the gold of --gold."""
+    from wardround.review.gold import with_gold
+
+    source = _named(args)
+    return with_gold(source, args.gold) if args.gold else source
+
+
+def _named(args: argparse.Namespace) -> Source:
     from wardround.artifact import MANIFEST, UNSEALED, open_artifact
     from wardround.review import item_sources, sources
 
@@ -47,24 +55,33 @@ def source_of(args: argparse.Namespace, gold: Mapping[str, dict[str, Any]]) -> S
     if len(args.sources) > 2:
         raise UsageError("give one source, or two runs to compare")
     if len(args.sources) == 2:
-        return sources.from_pair(
-            first, Path(args.sources[1]), args.benchmark, seed=args.seed, gold=gold
-        )
+        return sources.from_pair(first, Path(args.sources[1]), args.benchmark, seed=args.seed)
     if first.is_dir() and ((first / MANIFEST).exists() or (first / UNSEALED).exists()):
         kind = open_artifact(first).manifest.kind
         if kind == "candidates":
-            return sources.from_candidates(first, gold)
+            return sources.from_candidates(first)
         if kind == "run":
-            return sources.from_run(first, args.benchmark, gold)
+            return sources.from_run(first, args.benchmark)
         if kind == "disagreements":
-            return sources.from_disagreements(first, gold, picture=_pictures(first))
+            return sources.from_disagreements(first, picture=_pictures(first))
         raise UsageError(
             f"{first}: a {kind} artifact can't be reviewed",
             hint="candidates, a run, two runs, disagreements; of a dataset its sheet (wardround sample)",
         )
+    if first.is_dir():
+        raise UsageError(
+            f"{first}: a folder with no artifact in it",
+            hint="name what `wardround review rationale`, `wardround eval` or `wardround loop list` wrote",
+        )
     if first.suffix.lower() == ".csv":
-        return sources.from_sheet(first, gold)
-    return item_sources.from_items(args.sources[0], gold)
+        return sources.from_sheet(first)
+    shipped = item_sources.shipped()
+    if not first.exists() and args.sources[0] not in shipped:
+        raise UsageError(
+            f"{first}: no such file or folder, and no shipped set",
+            hint=f"check the path; shipped: {', '.join(shipped)}",
+        )
+    return item_sources.from_items(args.sources[0])
 
 
 def _pictures(path: Path) -> Callable[[Mapping[str, Any]], str]:
@@ -88,14 +105,9 @@ def _pictures(path: Path) -> Callable[[Mapping[str, Any]], str]:
 
 def config_of(args: argparse.Namespace, source: Source) -> StudyConfig:
     """The study's settings. `UsageError` for a model that is none."""
-    from wardround.models.names import open_model
     from wardround.review.study import KINDS, Rule, StudyConfig
 
-    model = (
-        (source.model if args.model is None else args.model) if source.kind == "rationale" else ""
-    )
-    if args.model is not None and args.model:
-        open_model(args.model)  # a wrong name is told now, not when the first round fails
+    model = _writer(args) if source.kind == "rationale" else ""
     rate = args.gold_rate
     if rate is None:
         rate = 0.05 if args.gold else 0.0
@@ -109,6 +121,32 @@ def config_of(args: argparse.Namespace, source: Source) -> StudyConfig:
         gold_tolerance=args.gold_tolerance, lease_minutes=args.lease_minutes, model=model,
         seed=args.seed, guide_zh=source.guide_zh, guide_en=source.guide_en, source=source.record,
     )  # fmt: skip
+
+
+def _writer(args: argparse.Namespace) -> str:
+    """Who writes again, named so that a worker can open it: one that can't be is told now, not by the first round."""
+    from wardround.artifact import open_artifact
+    from wardround.models.names import AT_URL, open_model
+    from wardround.review.candidates import writer_of
+
+    if args.model is None:
+        try:
+            return writer_of(open_artifact(Path(args.sources[0]), "candidates"))
+        except UsageError:
+            if (
+                args.on_fail == "revise"
+            ):  # the model is asked for nothing but drafts that are missing
+                return ""
+            raise
+    if args.model:
+        open_model(args.model)
+        at = AT_URL.search(args.model)
+        if at and "@" in urlsplit(args.model[at.end() :]).netloc:
+            raise UsageError(
+                "--model: the study would keep the password that is in this URL",
+                hint="leave it out and give the key by WARDROUND_API_KEY, or name a table of wardround.toml",
+            )
+    return str(args.model)
 
 
 def members(conn: Any, names: list[str]) -> list[int]:

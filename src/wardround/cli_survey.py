@@ -41,7 +41,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
     links.add_argument("--out", type=Path, metavar="CSV", help="write the single links here")
     links.add_argument("--batch", default="", metavar="NAME", help="what this batch is called")
     links.add_argument(
-        "--base-url", default="http://127.0.0.1:8000", metavar="URL", help="of the app"
+        "--base-url", default="", metavar="URL", help="of the app, as people type it"
     )
     bring = _action(
         actions, "import", tables.bring, "answers from CSV or XLSX, 问卷星 and 腾讯问卷 too"
@@ -244,13 +244,14 @@ def _close(args: argparse.Namespace) -> int:
 
 def _links(args: argparse.Namespace) -> int:
     from wardround.artifact import write_atomically
+    from wardround.cli_people import link_base
     from wardround.survey import exchange, links
 
     if args.shared == bool(args.count):
         raise UsageError("give --count N for single links, or --shared for one for all")
-    base = args.base_url.rstrip("/")
     with opened(args) as store:
         found = loaded(store, args.slug)
+        base = link_base(args)
         if args.shared:
             url = f"{base}/s/{links.share(store, found.id)}"
             return say(args, url, link=url)

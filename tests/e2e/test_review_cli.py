@@ -11,10 +11,11 @@ import msgspec
 import pytest
 
 from tests.e2e.conftest import Server, kill_when, wardround
+from tests.review.drafts import Said, said
 from tests.review.played import play
 from tests.review.rooms import people
 from wardround.artifact import open_artifact
-from wardround.review import opening
+from wardround.review import candidates, opening
 from wardround.store.database import Store
 
 
@@ -127,6 +128,48 @@ def test_a_dead_endpoint_is_told_and_the_work_goes_on(
     assert done("work", "--once", *db, config=config)["waiting"] == 0
 
 
+def test_the_model_that_wrote_writes_again_without_being_named(
+    sqlite_store: Store, tmp_path: Path, serve: Callable[..., Server]
+) -> None:
+    db = ("--db", str(sqlite_store.engine.url.database))
+    people(sqlite_store, 4)
+    names = [f"reviewer{i}" for i in range(4)]
+    server = serve("scripted:rationale")
+    out = tmp_path / "candidates"
+    spec = f"scripted:rationale@{server.url}"
+    done("rationale", "med_choice", "--model", spec, "--limit", 6, "--out", out)
+    told = done("open", out, *db, "--study", "again", "--reviewer", *names)
+    assert told["model"] == spec and told["states"]["drafting"] > 0
+    before = server.asked().total()
+    worked = done("work", "--once", *db)
+    assert worked["written"] > 0 and worked["errors"] == {} and worked["waiting"] == 0
+    assert server.asked().total() > before
+    shown = wardround("review", "open", out, *db, "--study", "shown", "--reviewer", *names)
+    assert f"重写用的模型 who writes again: {spec}" in shown.stdout
+
+
+def test_a_writer_that_can_not_be_opened_is_told_at_opening(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    db = ("--db", str(sqlite_store.engine.url.database))
+    people(sqlite_store, 4)
+    model = Said(said("A"))
+    model.name, model.identity = "tuned", {"kind": "local", "digest": "0" * 64}
+    path = candidates.questions_file("med_choice")
+    candidates.make(path, model, tmp_path / "c", candidates.Settings(limit=3))
+    opens = ("open", tmp_path / "c", *db, "--study")
+    refused(2, "its model tuned can't be opened", *opens, "s", "--reviewer", "reviewer0")
+    refused(2, "--model (NAME@http", *opens, "s", "--reviewer", "reviewer0")
+    refused(
+        2, "would keep the password", *opens, "s", "--model", "m@http://me:secret@127.0.0.1:9/v1"
+    )
+    assert done(*opens, "revised", "--on-fail", "revise")["model"] == ""
+    named = done(*opens, "named", "--model", "scripted:rationale")
+    assert named["model"] == "scripted:rationale"
+    none = wardround("review", *opens, "none", "--model", "")
+    assert none.returncode == 0 and "no model to write drafts: --model" in none.stdout
+
+
 def test_rationale_goes_on_after_kill_and_failures(
     tmp_path: Path, serve: Callable[..., Server]
 ) -> None:
@@ -177,7 +220,16 @@ def test_what_is_wrong_is_said(sqlite_store: Store, tmp_path: Path) -> None:
     (tmp_path / "gold.jsonl").write_text(
         '{"id": "nothing", "scores": {"medical_correctness": 5}}\n'
     )
-    refused(2, "nothing", *opens, "s", "--gold", tmp_path / "gold.jsonl")
+    gold = ("--gold", tmp_path / "gold.jsonl")
+    refused(1, "gold.jsonl, row 1: there is no item 'nothing'", *opens, "s", *gold)
+    first = candidates.read_candidates(open_artifact(out))[0].id
+    for scores, words in (
+        ({"medical_correctnes": 5}, "there is no field 'medical_correctnes'"),
+        ({"medical_correctness": 9}, "medical_correctness can't be 9"),
+    ):
+        (tmp_path / "gold.jsonl").write_text(json.dumps({"id": first, "scores": scores}) + "\n")
+        refused(1, words, *opens, "s", *gold)
+        refused(1, "gold.jsonl, row 1", *opens, "s", *gold)
     refused(1, "there is no study s", "status", "s", *db)
     done(*opens, "s", "--reviewer", "reviewer0")
     refused(2, "there is a study s already", *opens, "s", "--reviewer", "reviewer0")
@@ -185,6 +237,9 @@ def test_what_is_wrong_is_said(sqlite_store: Store, tmp_path: Path) -> None:
     assert added["given"] >= 0
     assert done("replan", "s", *db)["left"] != {} or added["left"] == {}
     refused(2, "no such file", "open", tmp_path / "none", *db, "--study", "t")
+    refused(2, "med_choice", "open", "nosuch", *db, "--study", "t")
+    (tmp_path / "folder").mkdir()
+    refused(2, "a folder with no artifact in it", "open", tmp_path / "folder", *db, "--study", "t")
 
 
 def test_other_kinds_and_other_tools(sqlite_store: Store, items: Path, tmp_path: Path) -> None:
@@ -213,6 +268,10 @@ def test_other_kinds_and_other_tools(sqlite_store: Store, items: Path, tmp_path:
     again = wardround("review", *take, "--rater", "anna@x.org=reviewer0", "--json")
     assert again.returncode == 1 and len(json.loads(again.stdout)["left"]) == 3
     refused(2, "THEIRS=ACCOUNT", *take, "--rater", "anna")
+    nobody = wardround("review", *take)
+    assert nobody.returncode == 1 and nobody.stdout.count("\n") == 2, "a line a rater, not a rating"
+    assert "! anna@x.org: 3 份 ratings" in nobody.stdout
+    assert "--rater anna@x.org=ACCOUNT" in nobody.stdout
     done("send", "run", *db, "--to", "potato", "--with-ratings", "--out", tmp_path / "potato")
     assert (tmp_path / "potato/annotation_output/r1/annotated_instances.jsonl").is_file()
     done("export", "run", *db, "--out", tmp_path / "export")

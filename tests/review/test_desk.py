@@ -70,16 +70,25 @@ def test_an_incomplete_review_names_what_is_missing(store: Store) -> None:
     def hand_in(**given: object) -> None:
         handing_in.submit(store, who[0], task.assignment, task.version, ReviewIn(**given))  # type: ignore[arg-type]
 
-    with pytest.raises(InputError, match="structure"):
+    with pytest.raises(InputError, match="not complete: structure\n"):
         hand_in(scores={"correctness": 4})
-    with pytest.raises(InputError, match="correctness"):
-        hand_in(scores=scores(4, correctness=6))
-    with pytest.raises(InputError, match="span:s1"):
+    taken = "review: can't be taken: "
+    for value in (6, True, [4], {"a": 1}):
+        with pytest.raises(InputError, match=f"{taken}correctness is .*, not one of 1, 2, 3, 4, 5"):
+            hand_in(scores=scores(4) | {"correctness": value})
+    with pytest.raises(InputError, match=f"{taken}correctness is 6, .*[^;]") as told:
+        hand_in(scores={"correctness": 6})
+    assert "complete" not in str(told.value), "what can't be is told before what is missing"
+    with pytest.raises(InputError, match=f"{taken}there is no field 'style'"):
+        hand_in(scores=scores(4, style=4))
+    with pytest.raises(InputError, match=f"{taken}a mark lies outside of s1"):
         hand_in(scores=scores(4), spans=(Span(part="s1", start=0, end=99),))
-    with pytest.raises(InputError, match="comment"):
+    with pytest.raises(InputError, match=f"{taken}the comment is longer than {MAX_COMMENT}"):
         hand_in(scores=scores(4), comment="长" * (MAX_COMMENT + 1))
-    with pytest.raises(InputError, match="revision:zz"):
+    with pytest.raises(InputError, match=f"{taken}there is no part 'zz'"):
         hand_in(scores=scores(4), revision={"zz": "x"})
+    with pytest.raises(InputError, match=f"{taken}the revised s1 is longer than {MAX_COMMENT}"):
+        hand_in(scores=scores(4), revision={"s1": "长" * (MAX_COMMENT + 1)})
     with store.read() as conn:
         assert conn.execute(select(review)).first() is None
 

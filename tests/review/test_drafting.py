@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.review.drafts import OPTIONS, Said, said
-from wardround.artifact import open_artifact
+from wardround.artifact import Artifact, open_artifact
 from wardround.errors import ConfigMismatchError, UsageError
 from wardround.models.names import open_model
 from wardround.models.wire import failed
@@ -156,5 +156,42 @@ def test_exam_formats_and_specialties(tmp_path: Path) -> None:
     assert (made.counts["questions"], made.counts["skipped"]) == (1, 1)
     (one,) = candidates.read_candidates(open_artifact(tmp_path / "c"))
     assert (one.answer, one.specialty, one.reference) == ("B", "cardiology", "因为")
-    with pytest.raises(UsageError, match="gold"):
-        list(candidates.items([one], "m", {"nothing": {}}))
+    assert [i.key for i in candidates.items([one], "m")] == [one.id]
+
+
+def candidates_of(tmp_path: Path, name: str, identity: dict[str, str]) -> Artifact:
+    """Candidates that a model of this name and identity wrote."""
+    model = Said(said("A"))
+    model.name, model.identity = name, identity
+    made = candidates.make(
+        candidates.questions_file("med_choice"), model, tmp_path / "c", candidates.Settings(limit=2)
+    )
+    assert made.artifact is not None
+    return made.artifact
+
+
+def test_the_writer_can_be_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "http://127.0.0.1:9/v1"
+    there = {"kind": "endpoint", "url": url, "model": "served"}
+    made = candidates_of(tmp_path, "writer", there)
+    assert candidates.writer_of(made) == f"served@{url}", "by its address where no table has it"
+    config = tmp_path / "wardround.toml"
+    monkeypatch.setenv("WARDROUND_CONFIG", str(config))
+    table = '[models.writer]\nendpoint = "{}"\nmodel = "served"\napi_key_env = "HOSPITAL_KEY"\n'
+    config.write_text(table.format(url))
+    assert candidates.writer_of(made) == "writer", "the table knows its key"
+    config.write_text(table.format("http://127.0.0.1:8/v1"))
+    assert candidates.writer_of(made) == f"served@{url}", "the table is another model by now"
+
+
+def test_a_script_is_its_own_name_and_a_directory_has_none(tmp_path: Path) -> None:
+    script = candidates.make(
+        candidates.questions_file("med_choice"), open_model("scripted:say=选A"), tmp_path / "s",
+        candidates.Settings(limit=2),
+    )  # fmt: skip
+    assert script.artifact is not None
+    assert candidates.writer_of(script.artifact) == "scripted:say=选A"
+    local = candidates_of(tmp_path, "tuned", {"kind": "local", "digest": "0" * 64})
+    with pytest.raises(UsageError, match="its model tuned can't be opened") as told:
+        candidates.writer_of(local)
+    assert "--model" in told.value.hint and "--on-fail revise" in told.value.hint

@@ -106,14 +106,64 @@ def test_a_rating_star_and_a_cancelled_annotation() -> None:
     assert (found.rater, found.scores) == ("12", {"score": 7})
 
 
-@pytest.mark.parametrize(
-    "row",
-    [{}, {"data": {}}, {"data": {"id": "k", "content": "", "parts": []}, "annotations": [{"result": [
-        {"from_name": "score", "type": "choices", "value": {"choices": ["99"]}}]}]}],
-)  # fmt: skip
+@pytest.mark.parametrize("row", [{}, {"data": {}}])
 def test_what_is_no_export_of_ours_is_named(row: dict[str, object]) -> None:
     with pytest.raises(InputError, match="row 1"):
         list(exchange.read_label_studio([row], CONFIG, "tasks.json"))
+
+
+def choice(value: object) -> dict[str, object]:
+    return {"from_name": "score", "type": "choices", "value": {"choices": [value]}}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"completed_by": "ann", "result": [choice("99")]},
+        {"completed_by": "ann", "result": [{"from_name": "score", "value": {}}]},
+        {"completed_by": "ann", "result": ["score"]},
+        "no annotation",
+        {"completed_by": "ann", "result": [choice("7"), {"from_name": "fault", "value": {"start": 0, "end": 1}}]},
+    ],
+)  # fmt: skip
+def test_one_annotation_that_makes_no_sense_costs_no_other(bad: object) -> None:
+    data = {"id": "k", "content": "", "parts": []}
+    row = {"data": data, "annotations": [bad, {"completed_by": "bob", "result": [choice("7")]}]}
+    odd, good = exchange.read_label_studio([row], CONFIG, "tasks.json")
+    assert odd.unread.startswith("tasks.json, row 1: can't be read: ") and not odd.scores
+    assert (good.rater, good.scores, good.unread) == ("bob", {"score": 7}, "")
+
+
+def test_one_annotation_of_potato_that_makes_no_sense_costs_no_other() -> None:
+    rows = [
+        {"id": "k1", "label_annotations": {"score": {"99": "99"}}},
+        {"id": "k2", "label_annotations": {"score": {"7": "7"}}},
+    ]
+    odd, good = exchange.read_potato(rows, "ann", CONFIG, "x")
+    assert "row 1" in odd.unread and "no level '99'" in odd.unread and good.scores == {"score": 7}
+    pairs = [[{"schema": "score", "name": "7"}, "7"]]
+    state = {"user_id": "ann", "instance_id_to_label_to_value": {"k1": [["odd", 1]], "k2": pairs}}
+    odd, good = exchange.read_potato_state(state, CONFIG, "x")
+    assert odd.unread and odd.key == "k1" and good.scores == {"score": 7}
+
+
+def test_potato_shows_what_each_level_means() -> None:
+    schemes = {s["name"]: s for s in exchange.potato_config(CONFIG)["annotation_schemes"]}
+    rubric = schemes["medical_correctness"]
+    levels = forms.rationale_form()[0].levels
+    assert rubric["annotation_type"] == "radio"
+    assert [x["name"] for x in rubric["labels"]] == ["1", "2", "3", "4", "5"]
+    for label, level in zip(rubric["labels"], levels, strict=True):
+        assert label["displayed_label"] == f"{level.value}：{level.anchor_zh}"
+        assert label["tooltip"] == f"{level.anchor_zh}\n{level.anchor_en}"
+    assert [x["displayed_label"] for x in schemes["preference"]["labels"]][2] == "不分高下 a tie"
+    assert schemes["faults"]["labels"][0]["name"] == "a"
+    plain = Field(
+        id="plain", zh="分", en="Score",
+        levels=tuple(Level(value=n, zh=str(n), en=str(n)) for n in range(1, 6)),
+    )  # fmt: skip
+    (scheme, _) = exchange.potato_config(config(form=(plain,)))["annotation_schemes"]
+    assert (scheme["annotation_type"], scheme["size"]) == ("likert", 5)
 
 
 def test_potato_2_keeps_a_state_for_each_annotator() -> None:
@@ -169,5 +219,7 @@ def test_incomplete_ratings_are_left_out(store: Store) -> None:
     bad = Rating(key="k", rater="x", scores={"correctness": 4})
     taken, (left,) = exchanging.take(store, "one", [bad], {"x": who[0]})
     assert taken == 0 and "structure" in left.reason
+    odd = Rating(key="k", rater="x", scores={}, unread="row 3: no level '99'")
+    assert exchanging.take(store, "one", [odd], {"x": who[0]})[1][0].reason == odd.unread
     good = Rating(key="k", rater="x", scores=scores(4))
     assert exchanging.take(store, "one", [good], {"x": who[0]}) == (1, [])

@@ -1,6 +1,7 @@
 """Exports: nothing vanishes, nobody is named, the same state gives the same bytes, and it can be learned from."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from wardround.lineage import verify
 from wardround.models.names import open_model
 from wardround.review import candidates, opening, sources
 from wardround.review.export import export
+from wardround.review.gold import with_gold
 from wardround.store.database import Store
 
 
@@ -34,9 +36,11 @@ def made(tmp_path: Path, limit: int = 12) -> Path:
 
 
 def studied(
-    store: Store, path: Path, who: list[int], gold: dict[str, Any] | None = None, **more: object
+    store: Store, path: Path, who: list[int], gold: Path | None = None, **more: object
 ) -> int:
-    source = sources.from_candidates(path, gold)
+    source = sources.from_candidates(path)
+    if gold is not None:
+        source = with_gold(source, gold)
     settings = rules(form=source.form, model=source.model, source=source.record, raters=3, **more)
     with store.write() as conn:
         return opening.open_study(conn, "s", settings, source.items, by=None, members=who)
@@ -70,11 +74,26 @@ def test_a_study_played_through_is_exported_whole(store: Store, tmp_path: Path) 
     info = json.loads((out.path / "llamafactory/dataset_info.json").read_text())
     assert (out.path / "llamafactory" / info["wardround_rationales"]["file_name"]).is_file()
     assert any("脚本化替身" in label for label in out.manifest.labels)
+    assert_people_are_named(out.manifest.labels, rows(out.path / "items.jsonl"))
     agreement = json.loads((out.path / "agreement.json").read_text())
     assert {d["field"] for d in agreement["first"]} == set(
         json.loads(json.dumps([f.id for f in sources.from_candidates(path).form]))
     )
     assert set(agreement["raters"]) <= {"r1", "r2", "r3", "r4"}
+
+
+def assert_people_are_named(labels: Sequence[str], items: list[dict[str, Any]]) -> None:
+    """Whoever rewrote a text is in the labels, with how many such texts there are and how many stand."""
+    for kind, words in (("reviewer", "revised by reviewers"), ("panel", "written by the panel")):
+        wrote = [v for i in items for v in i["versions"] if v["author_kind"] == kind]
+        stand = sum(
+            v["author_kind"] == kind and v["number"] == i["final"]
+            for i in items
+            for v in i["versions"]
+        )
+        (label,) = [x for x in labels if words in x]
+        assert wrote and label.startswith(f"{len(wrote)} 份") and f"{stand} of them stand" in label
+        assert all(v["author"] in label for v in wrote)
 
 
 def test_no_name_in_it_unless_asked_and_the_same_bytes_again(store: Store, tmp_path: Path) -> None:
@@ -107,7 +126,8 @@ def test_gold_and_unfinished_items_are_there_too(store: Store, tmp_path: Path) -
     who = people(store, 3)
     path = made(tmp_path, 5)
     first = candidates.read_candidates(open_artifact(path))[0]
-    gold = {first.id: {"medical_correctness": 2}}
+    gold = tmp_path / "gold.jsonl"
+    gold.write_text(json.dumps({"id": first.id, "scores": {"medical_correctness": 2}}) + "\n")
     studied(store, path, who, gold)
     out = export(store, "s", tmp_path / "out")
     assert [g["key"] for g in rows(out.path / "gold.jsonl")] == [first.id]

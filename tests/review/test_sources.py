@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests.benchmarks import test_loop as loop
 from tests.benchmarks.test_report_quality import Fixed
 from tests.review.rooms import people
 from tests.tuning.conftest import write_dataset
+from wardround.artifact import open_artifact
 from wardround.benchmarks.agree import agree
 from wardround.benchmarks.disagreements import disagreements
 from wardround.benchmarks.extend import extend
@@ -127,6 +129,10 @@ def test_two_runs_side_by_side(store: Store, tmp_path: Path) -> None:
     pairs, aside = preferences.read(preferences.sources([out]))
     assert len(pairs) == 8 and {a.reason for a in aside} == {"tie"}
     assert all(p.rejected == "多喝水" for p in pairs)
+    (data,) = (r for r in open_artifact(runs[0]).manifest.inputs if r.role.startswith("data:"))
+    assert {(t.benchmark, t.digest) for p in pairs for t in p.origin.tests} == {
+        ("doctorflan_test", data.digest)
+    }
 
 
 def test_confirmed_claims_extend_the_set(store: Store, tmp_path: Path) -> None:
@@ -221,15 +227,20 @@ def test_every_shipped_set_can_be_reviewed(name: str) -> None:
     assert len({i.key for i in source.items}) == len(source.items)
 
 
+@pytest.mark.parametrize("name", item_sources.shipped())
+def test_parts_of_shipped_items_are_named_in_both_languages(name: str) -> None:
+    """A reviewer reads names, not the fields of a file, and no brackets or quotes of a program."""
+    for one in item_sources.from_items(name).items:
+        for part in one.content or ():
+            assert part.zh != part.id and re.search(r"[一-鿿]", part.zh), part.id
+            assert part.en and not re.search(r"[一-鿿_]", part.en), part.id
+            assert "['" not in part.text and "{'" not in part.text
+        assert not re.search(r" · [A-Za-z_ ]+$", one.body[0].text)
+
+
 def test_what_can_not_be_opened_is_said(tmp_path: Path) -> None:
     run = a_run(tmp_path, "echo")
     with pytest.raises(UsageError, match="no med_choice in it"):
         sources.from_run(run, "med_choice")
     with pytest.raises(UsageError, match="no such file"):
         sources.from_sheet(tmp_path / "none.csv")
-    gold = tmp_path / "gold.jsonl"
-    gold.write_text('{"id": "a"}\n')
-    with pytest.raises(InputError, match="not gold"):
-        sources.read_gold(gold)
-    gold.write_text('{"id": "a", "scores": {"score": 3}}\n')
-    assert sources.read_gold(gold) == {"a": {"score": 3}}

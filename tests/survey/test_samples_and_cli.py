@@ -230,6 +230,19 @@ def test_text_output_and_wrong_use(
         assert cli.main(["survey", *args]) == 0
     shown = capsys.readouterr().out
     assert "知情同意书" in shown and "1 surveys" in shown and "5 added tasks" in shown
+    for address, words in (
+        ([], "http://127.0.0.1:8000，只有本机"),
+        (["--base-url", "https://x"], ""),
+    ):
+        assert cli.main(["survey", "links", "needs", "--shared", *address]) == 0
+        out, told = capsys.readouterr()
+        assert out.count("\n") == 1, "stdout is the link alone"
+        assert words in told and bool(told) == bool(words)
+    Path("wardround.toml").write_text('[web]\nbase_url = "https://review.example/"\n')
+    assert cli.main(["survey", "links", "needs", "--shared"]) == 0
+    out, told = capsys.readouterr()
+    assert out.startswith("https://review.example/s/") and "begin with https://review" in told
+    Path("wardround.toml").unlink()
     closed(sqlite_store, found.id)
     assert cli.main(["survey", "results", "needs"]) == 0
     assert "优先级 priority" in capsys.readouterr().out

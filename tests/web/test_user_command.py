@@ -31,7 +31,8 @@ def test_first_administrator_and_what_follows(
 ) -> None:
     assert run("user add Admin --role admin --display 张主任") == 0
     assert run("user add li --role reviewer --role doctor --specialty ophthalmology --invite") == 0
-    out = capsys.readouterr().out
+    out, told = capsys.readouterr()
+    assert "begin with http://127.0.0.1:8000，只有本机" in told and "--base-url URL" in told
     assert "admin: account opened" in out
     assert re.search(r"http://127\.0\.0\.1:8000/invite/[\w-]{43}$", out.strip())
     assert run("user roles li --role panel") == 0
@@ -46,7 +47,8 @@ def test_first_administrator_and_what_follows(
     assert run("user enable li") == 0
     capsys.readouterr()
     assert run("user reset li --json --base-url https://review.example/") == 0
-    assert said(capsys)["link"].startswith("https://review.example/invite/")
+    out, told = capsys.readouterr()
+    assert json.loads(out)["link"].startswith("https://review.example/invite/") and not told
     store = open_store(None)
     with store.read() as conn:
         rows = conn.execute(select(event.c.verb, event.c.actor).order_by(event.c.id)).all()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +19,12 @@ from wardround import taxonomy
 from wardround.artifact import Artifact, Workspace, begin, digest_of, open_artifact, ref
 from wardround.choices import LETTERS, read_questions
 from wardround.choices import Question as Asked
-from wardround.errors import InputError, UsageError
+from wardround.errors import ArtifactError, InputError, UsageError
 from wardround.models import Model
 from wardround.models.ask import Ask, run
 from wardround.models.cache import open_cache
 from wardround.models.ledger import Budget, Ledger, Price
+from wardround.models.names import open_model
 from wardround.models.wire import reason_code
 from wardround.progress import Progress
 from wardround.records import Answer, Exclusion, Record, Request, decode
@@ -227,29 +228,44 @@ def read_candidates(artifact: Artifact) -> list[Candidate]:
 
 
 def model_of(artifact: Artifact) -> str:
-    """The name of the model that wrote the candidates."""
+    """The name of the model that wrote the candidates, as it is shown."""
     return str(decode(artifact.file("summary.json").read_bytes(), dict[str, Any])["model"])
 
 
-def items(
-    found: Sequence[Candidate], author: str, gold: Mapping[str, dict[str, Any]] | None = None
-) -> Iterator[NewItem]:
-    """The items of a study. `gold`: candidate id → field → right value; the others are up for consensus."""
-    left = set(gold or {}) - {c.id for c in found}
-    if left:
-        raise UsageError(
-            f"gold for {', '.join(sorted(left)[:5])}, which is no candidate",
-            hint="give gold the ids of candidates.jsonl",
-        )
+def writer_of(artifact: Artifact) -> str:
+    """How the model that wrote the candidates is named on a command line, so that it can be asked again.
+
+    That is its shown name where this opens the same model (a script, a table of wardround.toml), else NAME@URL from
+    the manifest, which holds no key. `UsageError` where neither does: of a local directory only the digest is known.
+    """
+    identity, name = artifact.manifest.config["model"], model_of(artifact)
+    asked = [name]
+    if identity["kind"] == "endpoint":
+        asked.append(f"{identity['model']}@{identity['url']}")
+    for spec in asked:
+        if _opens(spec, identity):
+            return spec
+    raise UsageError(
+        f"{artifact.path}: its model {name} can't be opened by that name here, so nobody could write again",
+        hint="name the writer with --model (NAME@http://host/v1, local:PATH, a table of wardround.toml), or leave "
+        "all rewriting to the reviewers with --on-fail revise",
+    )
+
+
+def _opens(spec: str, identity: object) -> bool:
+    """Whether `spec` names the model of that identity."""
+    try:
+        return open_model(spec).identity == identity
+    except (UsageError, ArtifactError):
+        return False
+
+
+def items(found: Sequence[Candidate], author: str) -> Iterator[NewItem]:
+    """The items of a study; one without a draft waits for the model."""
     for c in found:
-        right = (gold or {}).get(c.id)
-        if right is not None and c.status != "ok":
-            raise UsageError(
-                f"gold for {c.id}, of which there is no draft", hint="leave it out of the gold file"
-            )
         draft = drafting.Draft(answer=c.chosen, steps=c.steps) if c.status == "ok" else None
         yield drafting.item_of(
             c.id, c.question, c.answer,
             draft=draft, author=author if draft else "", specialty=c.specialty, source=c.source,
-            reference=c.reference, gold=right, more={"dimension": c.dimension, "row": c.row},
+            reference=c.reference, more={"dimension": c.dimension, "row": c.row},
         )  # fmt: skip

@@ -18,7 +18,7 @@ from xml.etree import ElementTree as Xml
 
 from wardround.errors import InputError
 from wardround.records import Record
-from wardround.review.study import Field, Part, Span, StudyConfig
+from wardround.review.study import Field, Level, Part, Span, StudyConfig
 
 COMMENT, FAULT = "comment", "fault"
 
@@ -32,7 +32,7 @@ class Sent(Record, frozen=True, kw_only=True):
 
 
 class Rating(Record, frozen=True, kw_only=True):
-    """One rating as the other tool has it: who, of which item, the scores by field."""
+    """One rating as the other tool has it: who, of which item, the scores by field. `unread`: why it can't be read."""
 
     key: str
     rater: str
@@ -40,6 +40,7 @@ class Rating(Record, frozen=True, kw_only=True):
     comment: str = ""
     spans: tuple[Span, ...] = ()
     seconds: float = 0.0
+    unread: str = ""
 
 
 def text_of(parts: Sequence[Part]) -> tuple[str, list[tuple[str, int]]]:
@@ -139,7 +140,10 @@ def _characters(text: str, units: int) -> int:
 def read_label_studio(
     rows: Iterable[Mapping[str, Any]], config: StudyConfig, path: str
 ) -> Iterator[Rating]:
-    """The ratings of an export (JSON). Cancelled annotations are none. `InputError` names the task."""
+    """The ratings of an export (JSON). Cancelled annotations are none; one that can't be read says so.
+
+    `InputError` for what is no export of a project that was made from our tasks.
+    """
     for number, row in enumerate(rows, start=1):
         data = row.get("data")
         key = data.get("id") if isinstance(data, Mapping) else None
@@ -149,14 +153,21 @@ def read_label_studio(
                 hint="export the project as JSON, from tasks that were written here",
             )  # fmt: skip
         for annotation in row.get("annotations") or ():
-            if annotation.get("was_cancelled"):
-                continue
+            who = ""
             try:
+                if annotation.get("was_cancelled"):
+                    continue
+                who = _who(annotation.get("completed_by"))
                 yield _studio_rating(key, data, annotation, config)
-            except (KeyError, TypeError, ValueError, IndexError) as e:
-                raise InputError(
-                    f"an annotation of {key} can't be read: {e}", path=path, row=number
-                ) from e
+            except (AttributeError, KeyError, TypeError, ValueError, IndexError) as e:
+                yield _unread(key, who, path, number, e)
+
+
+def _unread(key: str, rater: str, path: str, number: int, why: Exception) -> Rating:
+    """A rating that is there but makes no sense: it is listed, and costs none of the others."""
+    told = f"has no {why}" if isinstance(why, KeyError) else str(why)
+    reason = f"{path}, row {number}: can't be read: {told}"
+    return Rating(key=key, rater=rater, scores={}, unread=reason)
 
 
 def _studio_rating(
@@ -226,7 +237,8 @@ def potato_items(items: Iterable[Sent]) -> Iterator[dict[str, str]]:
 
 
 def potato_config(config: StudyConfig) -> dict[str, Any]:
-    """Its settings: one scheme a field and a comment."""
+    """Its settings: one scheme a field and a comment. What a level means is shown at the level (2.x) and as its
+    tooltip; likert scales have no place for it, so a scale with anchors goes out as a choice."""
     schemes = [_scheme(f) for f in config.form]
     schemes.append(
         {
@@ -256,12 +268,26 @@ def _scheme(field: Field) -> dict[str, Any]:
     about = {"name": field.id, "description": f"{field.zh} {field.en}".strip()}
     if field.required:
         about["label_requirement"] = {"required": True}  # type: ignore[assignment]
+    labels = [_label(level) for level in field.levels]
     if field.kind == "labels":
-        return about | {"annotation_type": "multiselect", "labels": [str(v) for v in values]}
-    if field.kind == "scale" and values == list(range(1, len(values) + 1)):
+        return about | {"annotation_type": "multiselect", "labels": labels}
+    plain = not any(isinstance(label, dict) for label in labels)
+    if plain and field.kind == "scale" and values == list(range(1, len(values) + 1)):
         ends = {"min_label": str(values[0]), "max_label": str(values[-1])}
         return about | {"annotation_type": "likert", "size": len(values), **ends}
-    return about | {"annotation_type": "radio", "labels": [str(v) for v in values]}
+    return about | {"annotation_type": "radio", "labels": labels}
+
+
+def _label(level: Level) -> str | dict[str, str]:
+    """A level under its value, which is what is stored; with its name and anchor where it has any."""
+    value = str(level.value)
+    names = dict.fromkeys(n for n in (level.zh, level.en) if n and n != value)
+    anchors = dict.fromkeys(a for a in (level.anchor_zh, level.anchor_en) if a)
+    if not names and not anchors:
+        return value
+    shown = " ".join(names) or value
+    told = f"{shown}：{next(iter(anchors))}" if anchors else shown
+    return {"name": value, "displayed_label": told, "tooltip": "\n".join(anchors or names)}
 
 
 def potato_rows(
@@ -301,9 +327,14 @@ def read_potato_state(state: Mapping[str, Any], config: StudyConfig, path: str) 
         raise InputError("no user_state.json", path=path)
     for number, (key, pairs) in enumerate(found.items(), start=1):
         labels: dict[str, dict[str, Any]] = {}
-        for label, value in pairs:
-            labels.setdefault(str(label["schema"]), {})[str(label["name"])] = value
-        yield _potato_rating(str(key), str(state.get("user_id", "")), labels, config, path, number)
+        rater = str(state.get("user_id", ""))
+        try:
+            for label, value in pairs:
+                labels.setdefault(str(label["schema"]), {})[str(label["name"])] = value
+        except (KeyError, TypeError, ValueError) as e:
+            yield _unread(str(key), rater, path, number, e)
+            continue
+        yield _potato_rating(str(key), rater, labels, config, path, number)
 
 
 def _potato_rating(
@@ -316,7 +347,7 @@ def _potato_rating(
             if given:
                 scores[field.id] = _value(field, [_chosen(field, n, v) for n, v in given.items()])
     except (AttributeError, TypeError, ValueError) as e:
-        raise InputError(f"item {key}: {e}", path=path, row=number) from e
+        return _unread(key, rater, path, number, e)
     comment = "\n".join(str(v) for v in (labels.get(COMMENT) or {}).values() if v)
     return Rating(key=key, rater=rater, scores=scores, comment=comment)
 

@@ -1,7 +1,7 @@
 """Studies out to other annotation tools, and their ratings into a study: the files, the slots, what was left out.
 
 A rating that comes in is a review like any other: it takes a slot, closes rounds, is in the event log. One that can't
-be (no account, no such item, round closed, fields missing) is listed with the reason; nothing vanishes.
+be (unreadable, no account, no such item, round closed, fields missing) is listed with the reason; nothing vanishes.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ from wardround.store.database import Store
 
 Tool = Literal["label-studio", "potato"]
 TOOLS = ("label-studio", "potato")
+
+
+NO_ACCOUNT = "no account given for this rater"
 
 
 class Left(Record, frozen=True, kw_only=True):
@@ -135,8 +138,10 @@ def take(
     taken, left = 0, []
     for rating in ratings:
         reason = ""
-        if rating.rater not in raters:
-            reason = "no account given for this rater"
+        if rating.unread:
+            reason = rating.unread
+        elif rating.rater not in raters:
+            reason = NO_ACCOUNT
         else:
             try:
                 with store.write() as conn:

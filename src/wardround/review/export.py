@@ -88,6 +88,18 @@ def _agreement(found: figures.Figures, snapshot: Snapshot) -> dict[str, Any]:
     return kept | {"raters": dict(sorted(raters.items()))}
 
 
+_PEOPLE: Mapping[str, tuple[str, str]] = {
+    "reviewer": ("评审改写", "revised by reviewers"),
+    "panel": ("专家组改写或撰写", "amended or written by the panel"),
+}
+"""Kind of a version's author → what such a person did with the text."""
+
+
+def _authors(items: list[Item], kind: str) -> list[str]:
+    """Who of this kind wrote any version."""
+    return sorted({v.author for i in items for v in i.versions if v.author_kind == kind})
+
+
 def _labels(snapshot: Snapshot, items: list[Item], source: Mapping[str, Any]) -> list[str]:
     """What must be shown: who wrote it, who looked at it, and what the source had to say."""
     zh, en = KINDS[snapshot.config.kind]
@@ -96,11 +108,20 @@ def _labels(snapshot: Snapshot, items: list[Item], source: Mapping[str, Any]) ->
         f"{zh}：{raters} 名评审参与；评审者身份由本系统账户确认，资质未经核验 / {en}: {raters} reviewers took "
         "part; accounts are this system's, qualifications unverified"
     )
-    authors = sorted({v.author for i in items for v in i.versions if v.author_kind == "model"})
+    authors = _authors(items, "model")
     labels = [people]
     if authors:
         wrote = ", ".join(authors)
         labels.append(f"文字由模型撰写（{wrote}） / Written by a model ({wrote})")
+    for kind, (by_zh, by_en) in _PEOPLE.items():
+        if found := _authors(items, kind):
+            texts = sum(v.author_kind == kind for i in items for v in i.versions)
+            final = sum(i.standing is not None and i.standing.author_kind == kind for i in items)
+            who = ", ".join(found)
+            labels.append(
+                f"{texts} 份文字由{by_zh}（{who}），其中 {final} 份为现行文本 / {texts} texts were {by_en} ({who}); "
+                f"{final} of them stand"
+            )
     if any(a.startswith("scripted:") for a in authors):
         labels.append(
             "其中有脚本化替身所写的文字，没有医学内容 / Some of it was written by a scripted stand-in and has no "

@@ -3,6 +3,8 @@ closed meanwhile is refused, and what was written stays a draft."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import (
     BindParameter,
@@ -19,7 +21,14 @@ from wardround.errors import ConflictError, InputError, RefusedError
 from wardround.records import Record
 from wardround.review import desk, opening, rounds
 from wardround.review.drafts import place_of
-from wardround.review.study import Part, ReviewIn, StudyConfig, problems, revision_problems
+from wardround.review.study import (
+    Part,
+    ReviewIn,
+    StudyConfig,
+    missing,
+    problems,
+    revision_problems,
+)
 from wardround.review.tables import assignment, draft, review, version
 from wardround.store.base import now
 from wardround.store.database import Store
@@ -69,7 +78,7 @@ def submit_in(
     """Write the review and what follows from it, all or nothing.
 
     `ConflictError` when the round closed or another version is under review; `InputError` naming the fields that
-    are missing or out of range; `RefusedError` for somebody else's item.
+    are missing, or naming what can't be taken; `RefusedError` for somebody else's item.
     """
     slot = _slot(conn, user_id, assignment_id)
     if study is None or study["id"] != slot["study_id"]:
@@ -90,18 +99,23 @@ def submit_in(
         content = conn.execute(_CONTENT, {"of": version_id}).scalar_one()
         parts = msgspec.convert(content, tuple[Part, ...])
     if slot["task"] == "revise":
-        _complete(revision_problems(given, parts))
+        _check(revision_problems(given, parts))
         return _hand_in_revision(conn, config, slot, row, user_id, given)
-    _complete(problems(config, given, parts))
+    _check(problems(config, given, parts), missing(config, given))
     review_id = _write(conn, slot, user_id, version_id, given, parts)
     state = None if gold else rounds.close_if_done(conn, config, row, by=user_id)
     return Submitted(review=review_id, state=state)
 
 
-def _complete(wrong: list[str]) -> None:
+def _check(wrong: list[str], left_out: Sequence[str] = ()) -> None:
+    """`InputError` for what can't be taken, else for what isn't filled in: two things, told in different words."""
     if wrong:
         raise InputError(
-            f"not complete: {', '.join(wrong)}", path="review", hint="fill in what is marked"
+            f"can't be taken: {'; '.join(wrong)}", path="review", hint="correct what is named"
+        )
+    if left_out:
+        raise InputError(
+            f"not complete: {', '.join(left_out)}", path="review", hint="fill in what is marked"
         )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any
 
-from wardround.artifact import Workspace, sha256_file, write_atomically
+from wardround.artifact import MANIFEST, Workspace, open_artifact, sha256_file, write_atomically
 from wardround.errors import ArtifactError
 from wardround.review.snapshot import Item, Review, Snapshot
 from wardround.rows import read_json_rows
@@ -104,6 +104,7 @@ def pairs(ws: Workspace, snapshot: Snapshot, items: list[Item]) -> dict[str, int
     """
     source = snapshot.config.source
     models, inputs = source["models"], source["inputs"]
+    asked = _asked(inputs)
     told, learned = [], []
     for item in items:
         for r in item.reviews:
@@ -119,7 +120,7 @@ def pairs(ws: Workspace, snapshot: Snapshot, items: list[Item]) -> dict[str, int
                 }
             )  # fmt: skip
             if item.data["turn"] == 1:
-                learned.append(_preference(item, r, inputs))
+                learned.append(_preference(item, r, inputs, asked))
     ws.write_jsonl("verdicts.jsonl", told)
     ws.write_jsonl("preferences.jsonl", learned)
     wins = Counter(row["preferred"] or "tie" for row in told)
@@ -130,8 +131,26 @@ def pairs(ws: Workspace, snapshot: Snapshot, items: list[Item]) -> dict[str, int
     return {"verdicts": len(told), "preferences": len(learned), "ties": wins["tie"]}
 
 
-def _preference(item: Item, r: Review, inputs: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def _asked(runs: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Benchmark → digests of the test files the runs were asked, by those of their manifests that are still at hand.
+    Whoever learns from the answers has to know that the questions are of a test set."""
+    found: dict[str, set[str]] = {}
+    for given in runs:
+        place = Path(given["path"])
+        manifest = open_artifact(place).manifest if (place / MANIFEST).is_file() else None
+        if manifest is None or manifest.digest != given["digest"]:
+            continue
+        for r in manifest.inputs:
+            if r.role.startswith("data:"):
+                found.setdefault(r.role.removeprefix("data:"), set()).add(r.digest)
+    return {name: sorted(digests) for name, digests in found.items()}
+
+
+def _preference(
+    item: Item, r: Review, inputs: Sequence[Mapping[str, str]], asked: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
     """One review as a row of preferences; of a tie, side A stands as chosen and `tie` says so."""
+    benchmark = item.data["benchmark"]
     answers = {p.side: p.text for p in item.standing.content} if item.standing else {}
     chosen = r.scores["preference"]
     best = "A" if chosen == "tie" else chosen
@@ -143,6 +162,7 @@ def _preference(item: Item, r: Review, inputs: Sequence[Mapping[str, str]]) -> d
         "tie": chosen == "tie",
         "provenance": {
             "kind": "review", "who": r.reviewer, "when": r.at, "source": inputs[0]["digest"],
+            "tests": [{"benchmark": benchmark, "digest": d} for d in asked.get(benchmark, ())],
         },
     }  # fmt: skip
 

@@ -21,14 +21,13 @@ from wardround.errors import InputError, UsageError
 from wardround.records import Record, Score, decode
 from wardround.review import candidates, forms
 from wardround.review.study import Field, Kind, NewItem, Part
-from wardround.rows import read_json_rows
-
-Gold = Mapping[str, dict[str, Any]]
-"""Item key → field → right value."""
 
 
 class Source(Record, frozen=True, kw_only=True):
-    """What a study is opened from. `record` is kept in its settings: inputs with digests, labels, what export needs."""
+    """What a study is opened from. `record` is kept in its settings: inputs with digests, labels, what export needs.
+
+    `model`: the shown name of the model that wrote the texts, where one did and the study may ask it again.
+    """
 
     kind: Kind
     form: tuple[Field, ...]
@@ -59,14 +58,14 @@ class Answered(Record, frozen=True, kw_only=True):
         return f"{self.benchmark}/{self.case}/{self.turn}/{self.repeat}"
 
 
-def from_candidates(path: Path, gold: Gold | None = None) -> Source:
+def from_candidates(path: Path) -> Source:
     """Rationales of a `candidates` artifact."""
     artifact = open_artifact(path, "candidates")
     author = candidates.model_of(artifact)
     found = candidates.read_candidates(artifact)
     return Source(
         kind="rationale", form=forms.rationale_form(), model=author,
-        items=tuple(candidates.items(found, author, gold)),
+        items=tuple(candidates.items(found, author)),
         record=record_of(path, artifact.manifest.labels, "candidates"),
         guide_zh="按五个维度为推理依据打分；各分的含义见打分栏。发现有问题的一步，可划出原文并写明。",
         guide_en="Score the rationale on five dimensions; the anchors say what each score means. Mark a faulty step.",
@@ -95,7 +94,7 @@ def specialty_id(name: str) -> str:
 # -- a dataset's checking sheet -----------------------------------------------------------------------------
 
 
-def from_sheet(path: Path, gold: Gold | None = None) -> Source:
+def from_sheet(path: Path) -> Source:
     """The rows of a checking sheet (`wardround sample`)."""
     sheet = sheets.read(path)
     header = sheet.headings
@@ -126,7 +125,7 @@ def from_sheet(path: Path, gold: Gold | None = None) -> Source:
             NewItem(
                 key=key, specialty=specialty_id(stratum.rpartition("/")[2]), body=tuple(body),
                 content=(part_of("answer", "answer", "参考答案", "Reference answer", cell(row, "answer")),),
-                data={"cells": list(row), "stratum": stratum}, gold=(gold or {}).get(key),
+                data={"cells": list(row), "stratum": stratum},
             )
         )  # fmt: skip
     columns = {"verdict": places["verdict"], "comment": places.get("comment", -1)}
@@ -190,7 +189,7 @@ def _where(one: Answered) -> dict[str, Any]:
     return {k: getattr(one, k) for k in ("benchmark", "case", "turn", "repeat")}
 
 
-def from_run(path: Path, benchmark: str | None = None, gold: Gold | None = None) -> Source:
+def from_run(path: Path, benchmark: str | None = None) -> Source:
     """A run's answers, each to be scored on the benchmark's scale."""
     run = open_artifact(path, "run")
     name = _benchmark(run, benchmark)
@@ -200,7 +199,7 @@ def from_run(path: Path, benchmark: str | None = None, gold: Gold | None = None)
         NewItem(
             key=key, specialty=specialty_id(one.specialty), body=_body(one), data=_where(one),
             content=(part_of("answer", "answer", "回答", "Answer", one.answer or ""),),
-            author=str(summary["model"]), gold=(gold or {}).get(key),
+            author=str(summary["model"]),
         )
         for key, one in _answers(run, name).items()
     )  # fmt: skip
@@ -211,9 +210,7 @@ def from_run(path: Path, benchmark: str | None = None, gold: Gold | None = None)
     )  # fmt: skip
 
 
-def from_pair(
-    first: Path, second: Path, benchmark: str | None = None, *, seed: int = 0, gold: Gold | None = None
-) -> Source:  # fmt: skip
+def from_pair(first: Path, second: Path, benchmark: str | None = None, *, seed: int = 0) -> Source:
     """The answers of two runs to the same questions, side by side. Which stands on which side is drawn by item."""
     runs = [open_artifact(p, "run") for p in (first, second)]
     name = _benchmark(runs[0], benchmark)
@@ -236,7 +233,7 @@ def from_pair(
             NewItem(
                 key=key, specialty=specialty_id(pair[0].specialty), body=_body(pair[0]),
                 content=content, data={**_where(pair[0]), "A": turned, "B": 1 - turned},
-                author="", gold=(gold or {}).get(key),
+                author="",
             )
         )  # fmt: skip
     record = record_of(first, [x for r in runs for x in r.manifest.labels], "run:0", benchmark=name)
@@ -255,17 +252,14 @@ def from_pair(
 
 
 def from_disagreements(
-    path: Path,
-    gold: Gold | None = None,
-    *,
-    picture: Callable[[Mapping[str, Any]], str] | None = None,
+    path: Path, *, picture: Callable[[Mapping[str, Any]], str] | None = None
 ) -> Source:
     """The contested claims of a `disagreements` artifact, one an item. `picture`: its line → a data: URL, or ""."""
     artifact = open_artifact(path, "disagreements")
     items: list[NewItem] = []
     for row in _lines(artifact.file("items.jsonl")):
         url = picture(row) if picture and row.get("picture") else ""
-        items += [_claim(row, claim, url, gold) for claim in row["claims"]]
+        items += [_claim(row, claim, url) for claim in row["claims"]]
     if not items:
         raise UsageError(
             f"{path}: no contested claims", hint="judges' splits alone can't be reviewed"
@@ -284,9 +278,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield decode(line, dict[str, Any])
 
 
-def _claim(
-    row: Mapping[str, Any], claim: Mapping[str, Any], url: str, gold: Gold | None
-) -> NewItem:
+def _claim(row: Mapping[str, Any], claim: Mapping[str, Any], url: str) -> NewItem:
     kind, _, place = claim["claim"].partition("@")
     key = f"{row['benchmark']}/{row['case']}/{row['turn']}/{claim['claim']}"
     zh, en = _claim_words(row, kind, place)
@@ -302,7 +294,7 @@ def _claim(
         ]
     data = {"benchmark": row["benchmark"], "case": row["case"], "type": kind, "place": place}
     return NewItem(
-        key=key, body=tuple(body), content=tuple(content), gold=(gold or {}).get(key),
+        key=key, body=tuple(body), content=tuple(content),
         data=data | {k: claim[k] for k in ("claim", "in_truth", "made_by", "not_made_by", "reasons")},
     )  # fmt: skip
 
@@ -317,19 +309,3 @@ def _claim_words(row: Mapping[str, Any], kind: str, place: str) -> tuple[str, st
     names = {i.id: (i.zh, i.en) for i in taxonomy.items("report_errors")}
     zh, en = names.get(kind, (kind, kind))
     return f"{zh}（{place}）", f"{en} ({place})"
-
-
-def read_gold(path: Path) -> dict[str, dict[str, Any]]:
-    """Gold from a file: a row has `id`, the item's key, and `scores`, field → right value."""
-    found = {}
-    for number, row in read_json_rows(path):
-        key, scores = row.get("id"), row.get("scores")
-        if not isinstance(key, str) or not isinstance(scores, dict) or not scores:
-            raise InputError(
-                "not gold", path=path, row=number,
-                hint='a row is {"id": "…", "scores": {"field": value}}',
-            )  # fmt: skip
-        found[key] = dict(scores)
-    if not found:
-        raise InputError("holds no gold", path=path)
-    return found

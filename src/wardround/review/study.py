@@ -162,29 +162,52 @@ class ReviewIn(Record, frozen=True, kw_only=True):
 
 MAX_COMMENT = 50_000
 """Characters of a comment or of one revised part."""
+_SHOWN = 40
+"""Characters of a wrong value that are repeated in an error."""
+
+
+def fits(field: Field, value: object) -> bool:
+    """Whether `value` can be a field's score: one of its levels, for `labels` a list of them."""
+    if field.kind == "labels":
+        return isinstance(value, list) and all(_is_level(field, v) for v in value)
+    return _is_level(field, value)
+
+
+def _is_level(field: Field, value: object) -> bool:
+    # True == 1, but nobody scores with it.
+    plain = isinstance(value, int | float | str) and not isinstance(value, bool)
+    return plain and any(value == level.value for level in field.levels)
+
+
+def allowed(field: Field) -> str:
+    """What a field's score may be, in words."""
+    values = ", ".join(str(level.value) for level in field.levels)
+    return f"a list of {values}" if field.kind == "labels" else f"one of {values}"
+
+
+def missing(config: StudyConfig, review: ReviewIn) -> list[str]:
+    """Ids of required fields that have no score."""
+    return [f.id for f in config.form if f.required and review.scores.get(f.id) in (None, [])]
 
 
 def problems(config: StudyConfig, review: ReviewIn, content: tuple[Part, ...]) -> list[str]:
-    """What is wrong with a review: field ids that are missing or out of range, spans outside their part."""
+    """What a review holds that can't be taken, in words: impossible scores, spans outside their part, overlong texts."""
     found = []
-    for field in config.form:
-        given = review.scores.get(field.id)
-        allowed = {level.value for level in field.levels}
-        if given is None or given == []:
-            if field.required:
-                found.append(field.id)
-        elif field.kind == "labels":
-            if not isinstance(given, list) or not set(given) <= allowed:
-                found.append(field.id)
-        elif isinstance(given, list | dict) or given not in allowed or isinstance(given, bool):
-            found.append(field.id)
-    found += [k for k in review.scores if k not in {f.id for f in config.form}]
+    fields = {f.id: f for f in config.form}
+    for name, given in review.scores.items():
+        if name not in fields:
+            found.append(f"there is no field {name[:_SHOWN]!r}")
+        elif given is not None and given != [] and not fits(fields[name], given):
+            told = f"{given!r}"[:_SHOWN]
+            found.append(f"{name} is {told}, not {allowed(fields[name])}")
     lengths = {p.id: len(p.text) for p in content}
     found += [
-        f"span:{s.part}" for s in review.spans if not 0 <= s.start < s.end <= lengths.get(s.part, 0)
+        f"a mark lies outside of {s.part[:_SHOWN]}"
+        for s in review.spans
+        if not 0 <= s.start < s.end <= lengths.get(s.part, 0)
     ]
     if len(review.comment) > MAX_COMMENT:
-        found.append("comment")
+        found.append(f"the comment is longer than {MAX_COMMENT} characters")
     return found + revision_problems(review, content)
 
 
@@ -192,4 +215,9 @@ def revision_problems(review: ReviewIn, content: tuple[Part, ...]) -> list[str]:
     """Parts of the revision that the content doesn't have, or that are too long."""
     there = {p.id for p in content}
     given = review.revision or {}
-    return [f"revision:{k}" for k, v in given.items() if k not in there or len(v) > MAX_COMMENT]
+    found = [f"there is no part {k[:_SHOWN]!r} to revise" for k in given if k not in there]
+    return found + [
+        f"the revised {k} is longer than {MAX_COMMENT} characters"
+        for k, v in given.items()
+        if k in there and len(v) > MAX_COMMENT
+    ]
