@@ -205,6 +205,9 @@ def test_jobs_are_shown_with_their_error_and_tried_again(world: World) -> None:
     admin = world.client_as("admin")
     page = admin.get("/studies/trial").text
     assert "&lt;b&gt;connection refused" in page and "出错待重试 2" in page
+    assert '连不上模型服务：<span lang="en">&lt;b&gt;connection refused' in page
+    assert "endpoint out of reach: <span" in admin.get("/studies/trial?lang=en").text
+    assert '连不上模型服务：<span lang="en">' in admin.get("/studies/trial/items/1?lang=zh").text
     assert "立即重试" not in world.client_as("auditor").get("/studies/trial").text
     assert "2 项模型任务出错" in admin.get("/").text
     admin.post("/studies/trial/jobs/1/retry")
@@ -321,6 +324,7 @@ def test_first_page_and_links(world: World) -> None:
     open_rationales(world, who)
     home = world.client_as("admin").get("/").text
     assert 'href="/studies"' in home and "推理依据试评" in home
+    assert '<p class="big">3</p>' in home and "条还没有结论" in home and home.count("0 / 3") == 1
     assert 'href="/studies"' not in world.client_as(user_id=who[0]).get("/").text
 
 

@@ -9,6 +9,7 @@ from tests.axe import problems
 from tests.web.conftest import BrowserApp
 from tests.web.rooms import open_rationales
 from tests.web.studies import review_all, struck_out
+from tests.web.test_review_browser import hidden_beneath
 from tests.web.world import World
 from wardround.review import panel as decisions
 from wardround.review.tables import draft, item, result, version
@@ -98,6 +99,31 @@ def test_after_five_strikes_it_is_in_the_queue_and_amended(browser_app: BrowserA
     )
     assert new["content"][2]["text"] == "右心室梗死时前负荷不足，左室充盈下降。"
     assert new["content"][1]["text"] == "下壁合并右心室梗死（第2稿）。"
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (1440, 900), (768, 1024)])
+def test_the_decision_is_in_sight_and_nothing_is_covered(
+    browser_app: BrowserApp, size: tuple[int, int]
+) -> None:
+    world = browser_app.world
+    _, item_id = struck_out(world, reviewers(world), strikes=2)
+    page = browser_app.page("panel", size=size)
+    page.goto(f"/panel/{item_id}")
+    for key in ("x", "Control+Enter"):
+        page.keyboard.press(key)
+    for _ in range(2):
+        told, send, bar = (
+            page.locator(s).bounding_box()
+            for s in (".missing", ".verdict .send", ".verdict .hand-in")
+        )
+        assert told["height"] > 10 and told["y"] + told["height"] <= send["y"]
+        assert bar["y"] + bar["height"] <= size[1]
+        assert hidden_beneath(page, ".verdict .asked", ".verdict .hand-in") == []
+        page.evaluate("scrollTo(0, 400)")
+        page.wait_for_timeout(150)
+        page.keyboard.press("Escape")
+        page.keyboard.press("e")
+        page.keyboard.press("Control+Enter")
 
 
 def test_what_is_missing_is_said_and_nothing_is_sent(browser_app: BrowserApp) -> None:

@@ -7,7 +7,10 @@ from sqlalchemy import select
 
 from tests.axe import problems
 from tests.web.conftest import BrowserApp
-from tests.web.rooms import open_rationales
+from tests.web.rooms import open_rationales, question
+from wardround.review import opening
+from wardround.review.forms import rationale_form
+from wardround.review.study import Part, StudyConfig
 from wardround.review.tables import draft, item, review, version
 
 pytestmark = pytest.mark.browser
@@ -98,6 +101,160 @@ def test_taking_back_by_z_and_marking_a_step(browser_app: BrowserApp) -> None:
     ]
 
 
+def chosen(page: Any) -> str:
+    return str(page.evaluate("() => getSelection().toString()"))
+
+
+def test_words_are_marked_by_keyboard_alone(browser_app: BrowserApp) -> None:
+    """m with nothing selected: sentences, then letters at both ends; the other keys don't score meanwhile."""
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    texts = {"s1": "下壁抬高。\n提示右室梗死；血压低。", "s2": "𝄞前负荷已低，故避免。"}
+    steps = [Part(id=k, role="step", text=v) for k, v in texts.items()]
+    content = (Part(id="answer", role="answer", text="B"), *steps)
+    with world.store.write() as conn:
+        opening.open_study(
+            conn, "trial", StudyConfig(kind="rationale", title="试", form=rationale_form()),
+            [question("q", content=content)], by=None, members=who,
+        )  # fmt: skip
+    page = browser_app.page(user_id=who[0])
+    page.goto("/review/trial")
+    page.keyboard.press("m")
+    assert chosen(page) == "B" == page.locator(".spoken").inner_text()
+    assert "Enter 标出" in page.locator(".state").inner_text()
+    for key, wanted in (
+        ("j", "下壁抬高。"), ("ArrowDown", "提示右室梗死；"), ("Shift+ArrowDown", "提示右室梗死；血压低。"),
+        ("Shift+ArrowDown", "提示右室梗死；血压低。"), ("Shift+ArrowUp", "提示右室梗死；"), ("k", "下壁抬高。"),
+        ("ArrowRight", "壁抬高。"), ("Shift+ArrowLeft", "壁抬高"),
+    ):  # fmt: skip
+        page.keyboard.press(key)
+        assert chosen(page) == wanted, key
+    assert problems(page) == []
+    page.keyboard.press("Enter")
+    page.keyboard.type("应写导联")
+    page.keyboard.press("Escape")
+    # Again, over what is marked already and over a character outside the first plane; Escape leaves all as it was.
+    keys(page, "mjjjj")
+    page.keyboard.press("ArrowRight")
+    assert chosen(page) == "前负荷已低，故避免。"
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Escape")
+    assert chosen(page) == "" and page.locator(".marks li").count() == 1
+    assert page.locator(".levels input:checked").count() == 0
+    keys(page, "mjjjjm")
+    assert page.locator(".marks q").all_inner_texts() == ["壁抬高", "𝄞前负荷已低，故避免。"]
+    page.keyboard.press("Escape")
+    keys(page, "33333")
+    at = ready(page)
+    page.keyboard.press("Enter")
+    ready(page, at)
+    with world.store.read() as conn:
+        row = conn.execute(select(review)).mappings().one()
+    assert row["spans"] == [
+        {"part": "s1", "start": 1, "end": 4, "note": "应写导联", "text": "壁抬高"},
+        {"part": "s2", "start": 0, "end": 11, "note": "", "text": "𝄞前负荷已低，故避免。"},
+    ]
+
+
+def test_marking_by_mouse_says_what_to_do_first(browser_app: BrowserApp) -> None:
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    open_rationales(world, who, count=1)
+    page = browser_app.page(user_id=who[0])
+    page.goto("/review/trial")
+    page.locator("button.mark").click()
+    assert "先选中有问题的文字" in page.locator(".state").inner_text()
+    assert chosen(page) == ""
+    keys(page, "4")
+    assert page.locator(".levels input:checked").count() == 1
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_help_names_every_key_of_the_desk(browser_app: BrowserApp, lang: str) -> None:
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    open_rationales(world, who, count=1)
+    page = browser_app.page(user_id=who[0], lang=lang)
+    page.goto("/review/trial")
+    page.keyboard.press("?")
+    told = page.locator("#keys-help .keys")
+    for key in ("1–9", "↑", "↓", "j", "k", "m", "←", "→", "c", "e", "Enter", "Esc"):
+        assert told.get_by_text(key, exact=True).count(), key
+    assert all(told.locator("dd").all_inner_texts())
+    assert problems(page) == []
+
+
+def hidden_beneath(page: Any, above: str, bar: str) -> list[str]:
+    """What the bar stands over: pieces of the other box that are seen inside the bar's own rectangle."""
+    return list(
+        page.evaluate(
+            """([above, bar]) => {
+        const box = document.querySelector(bar).getBoundingClientRect(), found = [];
+        for (let x = box.left + 2; x < box.right - 2; x += 12) for (let y = box.top + 2; y < Math.min(box.bottom, innerHeight) - 2; y += 6)
+          for (const e of document.elementsFromPoint(x, y)) if (document.querySelector(above).contains(e)) found.push(e.outerHTML.slice(0, 60));
+        return found; }""",
+            [above, bar],
+        )
+    )
+
+
+@pytest.mark.parametrize(("lang", "size"), [("zh", (1280, 900)), ("en", (1440, 900)), ("en", (1280, 900))])  # fmt: skip
+def test_all_dimensions_are_in_sight_and_nothing_is_covered(
+    browser_app: BrowserApp, lang: str, size: tuple[int, int]
+) -> None:
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    open_rationales(world, who, count=1)
+    page = browser_app.page(user_id=who[0], lang=lang, size=size)
+    page.goto("/review/trial")
+    bar = page.locator(".hand-in").bounding_box()
+    last = page.locator(".judged").last.bounding_box()
+    assert last["y"] + last["height"] <= bar["y"]
+    assert bar["y"] + bar["height"] <= size[1]
+    tops = [b.bounding_box()["y"] for b in page.locator(".hand-in .row button").all()]
+    assert max(tops) - min(tops) < 2  # in one row
+    page.keyboard.press("c")
+    page.wait_for_timeout(100)
+    comment = page.locator("#comment").bounding_box()
+    assert comment["y"] + comment["height"] <= bar["y"] + 1
+    assert hidden_beneath(page, ".asked", ".hand-in") == []
+
+
+def test_two_tabs_are_told_beside_the_comment_not_over_it(browser_app: BrowserApp) -> None:
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    open_rationales(world, who, count=1)
+    tabs = [browser_app.page(user_id=who[0]) for _ in range(2)]
+    for tab in tabs:
+        tab.goto("/review/trial")
+    for tab, words in zip(tabs, ("一", "二"), strict=True):
+        tab.keyboard.press("c")
+        tab.keyboard.type(words)
+        tab.get_by_text("草稿已保存" if words == "一" else "载入那一份").wait_for()
+    tab = tabs[1]
+    bar, comment = (tab.locator(s).bounding_box() for s in (".hand-in", "#comment"))
+    assert bar["y"] + bar["height"] <= 900
+    assert hidden_beneath(tab, ".asked", ".hand-in") == []
+    tab.locator("#comment").scroll_into_view_if_needed()
+    comment = tab.locator("#comment").bounding_box()
+    assert comment["y"] + comment["height"] <= bar["y"] + 1
+
+
+@pytest.mark.parametrize("path", ["/", "/review", "/review/trial", "/studies", "/studies/trial", "/panel", "/events"])  # fmt: skip
+def test_pages_header_and_footer_share_their_edges(browser_app: BrowserApp, path: str) -> None:
+    world = browser_app.world
+    mine = world.person("reviewer", "admin", "panel")
+    open_rationales(world, [mine], count=1)
+    for width in (1280, 1440):
+        page = browser_app.page(user_id=mine, size=(width, 900))
+        page.goto(path)
+        edges = [
+            page.evaluate("s => { const e = document.querySelector(s), b = e.getBoundingClientRect(), c = getComputedStyle(e); return [b.left + parseFloat(c.paddingLeft), b.right - parseFloat(c.paddingRight)]; }", s)
+            for s in (".top .in", ".layout", "footer")
+        ]  # fmt: skip
+        assert edges[0] == edges[1] == edges[2], (path, width, edges)
+
+
 def test_a_closed_tab_loses_nothing(browser_app: BrowserApp) -> None:
     world = browser_app.world
     who = [world.person("reviewer") for _ in range(3)]
@@ -128,6 +285,9 @@ def test_a_revision_by_key_e_becomes_the_next_version(browser_app: BrowserApp) -
         keys(page, "22222")
         if i == 1:
             page.keyboard.press("e")
+            page.locator(
+                ".edit textarea:focus"
+            ).wait_for()  # the cursor comes a moment after the fold opens
             page.locator("#revise-s3").fill("硝酸甘油会降低前负荷，禁用，故选B。")
             page.keyboard.press("Escape")
             page.keyboard.press("Enter")

@@ -4,11 +4,15 @@ import json
 import re
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
-from tests.web.rooms import open_rationales
+from tests.web.rooms import open_rationales, question
+from tests.web.studies import review_all
 from tests.web.world import Client, World
+from wardround.review import forms, opening
 from wardround.review.forms import rationale_form
+from wardround.review.study import Field, Part, Rule, StudyConfig
 from wardround.review.tables import draft, item, review
 
 FIELDS = [f.id for f in rationale_form()]
@@ -70,11 +74,18 @@ def test_an_incomplete_form_is_refused_and_says_so(world: World) -> None:
     page = client.get("/review/trial")
     answer = client.post(
         "/review/trial/submit",
-        data=hidden(page.text) | {f"score.{FIELDS[0]}": "9"},
+        data=hidden(page.text) | {f"score.{FIELDS[0]}": "4"},
         headers={"HX-Request": "true"},
     )
     assert answer.status_code == 422
     assert "还没有填完" in answer.text
+    for odd in ({f"score.{FIELDS[0]}": "9"}, {"comment": "长" * 50_001}):
+        answer = client.post(
+            "/review/trial/submit", data=scored(page.text) | odd, headers={"HX-Request": "true"}
+        )
+        assert answer.status_code == 422
+        assert "分数不在可选范围内，或文字超过 50,000 字" in answer.text
+        assert "还没有填完" not in answer.text
     assert client.post("/review/trial/submit", data={"assignment": "x"}).status_code == 409
 
 
@@ -172,3 +183,74 @@ def test_a_comment_of_fifty_thousand_characters_arrives_whole(world: World) -> N
     hand_in(client, client.get("/review/trial").text, comment="查" * 50_000)
     with world.store.read() as conn:
         assert len(conn.execute(select(review.c.comment)).scalar_one()) == 50_000
+
+
+KINDS: dict[str, tuple[tuple[Field, ...], str]] = {
+    "rationale": (rationale_form(), "分数低于 4 时请写明理由"),
+    "sample": (forms.sample_form(), "哪里与原文不符"),
+    "verdict": (forms.score_form(0, 1), "失分之处"),
+    "pair": (forms.pair_form(), "取舍的理由"),
+    "image": (forms.claim_form(), "所见依据"),
+    "item": (forms.sign_form(), "理由和出处"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_comment_is_asked_for_in_the_words_of_the_kind(world: World, kind: Any) -> None:
+    who = [world.person("reviewer")]
+    form, words = KINDS[kind]
+    open_rationales(world, who, count=1, kind=kind, form=form, raters=1)
+    page = world.client_as(user_id=who[0]).get("/review/trial").text
+    (told,) = re.findall(r'placeholder="([^"]*)"', page)
+    assert words in told
+    assert ("低于" in told) is (kind == "rationale")
+
+
+def test_the_comment_names_the_rule_of_the_study(world: World) -> None:
+    who = [world.person("reviewer")]
+    open_rationales(world, who, count=1, rule=Rule(median_at_least=3.5))
+    assert "分数低于 3.5 时" in world.client_as(user_id=who[0]).get("/review/trial").text
+
+
+def test_raw_names_and_marks_are_not_shown(world: World) -> None:
+    """What a file calls its fields has a name; what can be marked stands letter for letter."""
+    who = [world.person("reviewer")]
+    body = (
+        Part(id="passage", role="reference", zh="原文", en="Source passage", text="【questions】\n血压多少算高？\n\n【department】\n心内科\n\n【自拟】\n略"),
+        Part(id="reference", role="reference", zh="参考答案", en="Reference", text="<B> 舌下含服\n<A,C> 两项"),
+    )  # fmt: skip
+    content = (Part(id="options", role="step", zh="options", en="options", text="<A> 原样"),)
+    with world.store.write() as conn:
+        opening.open_study(
+            conn, "trial", StudyConfig(kind="item", title="试", form=forms.sign_form(), raters=1),
+            [question("q", body=body, content=content)], by=None, members=who,
+        )  # fmt: skip
+    client = world.client_as(user_id=who[0])
+    page = client.get("/review/trial").text
+    assert (
+        "【提问】" in page and "【科室】" in page and "【自拟】" in page and "questions" not in page
+    )
+    assert ">B. 舌下含服\nA,C. 两项</p>" in page and "&lt;B&gt;" not in page
+    assert '<p class="label">选项</p>' in page and ">&lt;A&gt; 原样</p>" in page
+    assert "【questions】" in client.get("/review/trial?lang=en").text
+
+
+def test_the_first_page_says_what_there_is_to_do(world: World) -> None:
+    """Begin, go on, look: and each count once."""
+    who = [world.person("reviewer") for _ in range(3)]
+    study = open_rationales(world, who, count=2)
+    client = world.client_as(user_id=who[0])
+
+    def card() -> str:
+        found = client.get("/").text
+        assert ("开始评审" in client.get("/review").text) is ("开始评审" in found)
+        return re.sub(r"<[^>]+>|\s+", " ", found[found.index("<section") :])
+
+    assert "2   条待评" in (text := card()) and "开始评审" in text and text.count("0 / 2") == 1
+    page = client.get("/review/trial").text
+    hand_in(client, page)
+    assert "1   条待评" in (text := card()) and "继续评审" in text and text.count("1 / 2") == 1
+    review_all(world, study, who[:1], [4])
+    text = card()
+    assert "分给您的都评完了" in text and "查看" in text and "继续评审" not in text
+    assert text.count("2 / 2") == 1 and " 0 " not in text

@@ -12,8 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
+from tests.web.rooms import open_rationales
+from tests.web.studies import review_all
 from tests.web.world import Client, World
+from wardround.review.tables import item
 from wardround.store import events
 from wardround.web import trail
 
@@ -163,14 +167,75 @@ Json = st.recursive(
 )
 
 
-@given(
-    st.none() | st.dictionaries(st.text(max_size=5), Json, max_size=4),
-    st.none() | st.dictionaries(st.text(max_size=5), Json, max_size=4),
-)
+@given(Json, Json)
 def test_a_difference_holds_both_sides_whole(before: Any, after: Any) -> None:
-    for change in trail.changes(before, after):
-        old = "".join(text for kind, text in change.pieces if kind in "=-")
-        new = "".join(text for kind, text in change.pieces if kind in "=+")
-        assert old == trail._text((before or {}).get(change.field))
-        assert new == trail._text((after or {}).get(change.field))
-        assert old != new
+    a, b = trail.text_of(before), trail.text_of(after)
+    change = trail.change("field", a, b)
+    assert "".join(text for kind, text in change.pieces if kind in "=-") == a
+    assert "".join(text for kind, text in change.pieces if kind in "=+") == b
+
+
+def _plain(page: str) -> str:
+    table = re.search(r'<table class="trail">.*</table>', page, re.DOTALL)
+    assert table
+    return " ".join(
+        re.sub(r"<[^>]+>", " ", re.sub(r'<span class="sr">.*?</span>', "", table[0])).split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("lang", "wanted"),
+    [
+        ("zh", ("题目 q00 评审： 推理依据试评", "医学正确性 4", "状态 评审中 已通过", "评审 推理依据试评", "人员 王医生", "方式 密码", "模型回复 可以读取")),
+        ("en", ("item q00 study: 推理依据试评", "Medical correctness 4", "state under review accepted", "study 推理依据试评", "person 王医生", "by password", "replies could be read")),
+    ],
+)  # fmt: skip
+def test_events_are_told_in_words(both: World, lang: str, wanted: tuple[str, ...]) -> None:
+    """Entities, fields, states and score dimensions by their names; what is structured only behind a fold."""
+    who = [both.person("reviewer", display="王医生") for _ in range(3)]
+    study = open_rationales(both, who, count=1)
+    review_all(both, study, who, [4, 4, 4])
+    with both.store.write() as conn:
+        item_id = conn.execute(select(item.c.id)).scalar_one()
+        events.record(
+            conn, "session.started", "user", who[0], actor=who[0], after={"by": "password"}
+        )
+        events.record(conn, "draft.written", "item", item_id, actor=None, study_id=study, after={"job": 1, "replies": ["ok"]})  # fmt: skip
+    client = both.client_as("admin")
+    page = client.get(f"/events?lang={lang}").text
+    text = _plain(page)
+    for words in wanted:
+        assert words in text, (words, text)
+    outside = re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)
+    assert (
+        "{" not in _plain(outside)
+        and "version_id" not in text
+        and "medical_correctness" not in _plain(outside)
+    )
+    assert f'href="/studies/trial/items/{item_id}"' in page and 'href="/studies/trial"' in page
+    assert re.search(rf'<option value="{study}"[^>]*>推理依据试评</option>', page)
+
+
+def test_an_item_is_linked_for_those_who_may_see_it(world: World) -> None:
+    blind = world.person("reviewer", "admin")
+    study = open_rationales(world, [blind, world.person("reviewer")], count=1, raters=2)
+    review_all(world, study, [blind], [4])
+    path = "/studies/trial/items/"
+    assert path not in world.client_as(user_id=blind).get("/events").text
+    page = world.client_as("auditor").get("/events").text
+    assert path in page and "/admin/people/" not in page
+
+
+def test_an_error_of_the_endpoint_is_told_in_both_languages(world: World) -> None:
+    study = open_rationales(world, [world.person("reviewer")], count=1)
+    with world.store.write() as conn:
+        item_id = conn.execute(select(item.c.id)).scalar_one()
+        for error in (
+            "http://x/v1: no answer from the endpoint of m (refused)",
+            "HTTP 500: overloaded",
+            "odd",
+        ):
+            events.record(conn, "draft.failed", "item", item_id, actor=None, study_id=study, after={"job": 1, "try": 1, "error": error})  # fmt: skip
+    text = _plain(world.client_as("auditor").get("/events").text)
+    assert "连不上模型服务：http://x/v1: no answer" in text
+    assert "模型服务报错：HTTP 500: overloaded" in text and "模型任务出错：odd" in text

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.axe import problems
-from tests.survey.made import SAMPLE, closed, full, made, submit
+from tests.survey.made import SAMPLE, TASKS, closed, full, judged, made, submit
 from tests.web.conftest import BrowserApp
-from wardround.survey import desk, grouping, links, surveys
+from tests.web.world import World
+from wardround.report import render
+from wardround.survey import desk, grouping, keeping, links, surveys
 from wardround.survey.answers import Answer
-from wardround.survey.design import ASKED, DIMENSIONS, by_phase, proposed
+from wardround.survey.design import ASKED, DIMENSIONS, Stage, by_phase, proposed
 
 pytestmark = pytest.mark.browser
 PHONE: dict[str, Any] = {
@@ -304,3 +307,28 @@ def test_the_coordinators_pages(browser_app: BrowserApp) -> None:
             "aria-label"
         )
         browser_app.shot(page, f"results-{scheme}")
+
+
+@pytest.mark.parametrize("stage", ["inspiration", "feedback"])
+def test_the_report_shows_the_decision_without_scrolling(
+    world: World, chromium: Any, tmp_path: Path, stage: Stage
+) -> None:
+    found = made(world.store, stage=stage, tasks=TASKS)
+    for choice in ("drop", "keep") * 3:
+        said = (
+            full() if stage == "inspiration" else judged({t.key: choice for t in TASKS}.__getitem__)
+        )
+        submit(world.store, found.id, said)
+    closed(world.store, found.id)
+    keeping.keep(world.store, found.id, tmp_path / "a")
+    page = chromium.new_page(viewport={"width": 1100, "height": 900})
+    page.set_content(render(tmp_path / "a"))
+    heads = page.locator("table").first.locator("th").all_inner_texts()
+    wanted = "保留比例" if stage == "feedback" else "优先级"
+    assert [h.split()[0] for h in heads][:3] == ["任务", "结论", wanted]
+    around = page.locator(".scroll:has(> table)").first
+    assert around.evaluate("e => e.scrollWidth - e.clientWidth") == 0
+    page.set_viewport_size({"width": 390, "height": 844})
+    box = page.locator("table").first.locator("tbody tr").first.locator("td").nth(1).bounding_box()
+    assert box["x"] + 80 < 390  # on a telephone too the decision is read first
+    page.close()

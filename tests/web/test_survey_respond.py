@@ -282,10 +282,21 @@ def test_english_and_no_trace_of_who(world: World) -> None:
 def test_added_tasks_need_a_name_when_handed_in(world: World) -> None:
     (token,) = links.make(world.store, made(world.store).id, 1)
     p = phone(world, token)
+    p.get(f"/s/{token}/send")
+    assert re.search(
+        r'name="go" value="own"><span>补充任务</span> <span class="chip">没有补充<', p.page
+    )
     p.get(f"/s/{token}/own")
-    p.send(added__2__why="没有起名", go="next")
-    assert p.path.endswith("/send")
+    told = p.send(422, added__2__why="没有起名", go="next").text
+    assert "补充的任务需要填写名称" in told and told.count(">请填写名称<") == 1
+    assert re.search(r'id="a2-name"[^>]*aria-invalid="true" aria-describedby="a2-wrong"', told)
+    p.send(added__2__why="没有起名", go="back")
+    p.get(f"/s/{token}/send")
+    assert '<span class="chip warn">缺名称 1 项<' in p.page
     assert "补充的任务需要填写名称" in p.send(422, go="send").text
+    p.get(f"/s/{token}/own")
+    p.send(added__2__name="会诊单", added__2__why="没有起名", go="next")
+    assert p.path.endswith("/send") and '<span class="chip good">1 项<' in p.page
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])

@@ -1,6 +1,6 @@
 """From a template's name to a response. Autoescape, StrictUndefined, and what every template may use:
 
-`t(zh, en)`, `pair(names)`, `static(name)`, `when(ms)`, `person`, `csrf_field` (first in every posted form), `csrf`,
+`t(zh, en)`, `pair(names)`, `static(name)`, `when(ms)`, `label(part)`, `shown(part)`, `person`, `csrf_field` (first in every posted form), `csrf`,
 `lang`, `theme`, `path`, `here`, `links`, `settings`, `version`.
 """
 
@@ -23,7 +23,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from wardround import __version__
 from wardround.errors import WardroundError
 from wardround.records import Record
-from wardround.web import words
+from wardround.web import part_words, words
 from wardround.web.assets import static
 from wardround.web.guard import form_token
 from wardround.web.words import pair, t
@@ -41,13 +41,14 @@ class Link(Record, frozen=True, kw_only=True):
 
 
 class Card(Record, frozen=True, kw_only=True):
-    """One thing that waits for a person, on the first page. `count` 0: nothing waits."""
+    """One thing that waits for a person, on the first page. `count`: how many wait; `calm`: nothing does."""
 
     title: str
     text: str
     href: str
     action: str
     count: int | None = None
+    calm: bool = False
     done: int | None = None
     total: int | None = None
 
@@ -60,6 +61,7 @@ def environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     env.globals.update(t=t, pair=pair, static=static, when=when, version=__version__)
+    env.globals.update(label=part_words.label, shown=part_words.shown)
     env.filters.update(when=when)
     return env
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -52,6 +53,40 @@ CODES: dict[str, tuple[str, str]] = {
     "spread": ("意见分歧", "scores too far apart"),
     "missing": ("评分不全", "scores missing"),
 }
+COMMENTS: dict[str, tuple[str, str]] = {
+    "rationale": (
+        "分数低于 {least:g} 时请写明理由，便于修改",
+        "Below {least:g}, please say why: it guides the next draft",
+    ),
+    "sample": (
+        "有问题时请写明：哪里与原文不符、缺什么、应怎样改",
+        "If there is a fault: what differs from the source or is missing, and how to mend it",
+    ),
+    "verdict": (
+        "请写明失分之处：哪里错了、漏了什么，有无安全问题",
+        "What cost points: what is wrong or missing, and whether it could do harm",
+    ),
+    "pair": (
+        "请写明取舍的理由：差在哪里，有无错误或安全问题",
+        "Why this one: where the other falls short, any error or harm",
+    ),
+    "image": (
+        "请写明所见依据；不能确定时写明原因",
+        "What you see that decides it; if unsure, why",
+    ),
+    "item": (
+        "需要改动或有错误时，请写明理由和出处",
+        "If it needs a change or is wrong: why, and by which source",
+    ),
+}
+"""What a comment is for, by kind of study, in the empty box. `{least}`: below which score a round fails."""
+ERRORS: tuple[tuple[re.Pattern[str], tuple[str, str]], ...] = (
+    (re.compile(r"no model named|cannot be used as a model|no key in"), ("模型没有配置好：", "model not set up: ")),
+    (re.compile(r"no answer from|[Cc]annot connect|[Cc]onnection refused|timed? ?out"), ("连不上模型服务：", "endpoint out of reach: ")),
+    (re.compile(r"https?://|HTTP [45]\d\d|[45]\d\d "), ("模型服务报错：", "the endpoint said: ")),
+    (re.compile(""), ("模型任务出错：", "the job failed: ")),
+)  # fmt: skip
+"""What an error of a model job looks like → what it is; the first that fits."""
 UNDEFINED = {"unanimous": ("未定义：评分完全一致", "undefined: unanimous")}
 AUTHORS: dict[str, tuple[str, str]] = {
     "model": ("模型", "model"),
@@ -78,6 +113,16 @@ def specialty(name: str) -> str:
 def state(name: str) -> str:
     """An item's state."""
     return pair(ITEM_STATES[name]) if name in ITEM_STATES else name
+
+
+def job_error(text: str) -> tuple[str, str]:
+    """(what kind of error it is, the error in its own words)."""
+    return pair(next(names for pattern, names in ERRORS if pattern.search(text))), text
+
+
+def comment_hint(config: StudyConfig) -> str:
+    """What the comment of this kind of study is for."""
+    return pair(COMMENTS[config.kind]).format(least=config.rule.median_at_least)
 
 
 def field_name(config: StudyConfig, name: str) -> str:

@@ -166,20 +166,13 @@ class Change(Record, frozen=True, kw_only=True):
     long: bool = False
 
 
-def changes(before: Any, after: Any) -> list[Change]:
-    """What differs between two states, field by field; values that stayed the same are left out."""
-    old = before if isinstance(before, dict) else {} if before is None else {"": before}
-    new = after if isinstance(after, dict) else {} if after is None else {"": after}
-    found = []
-    for field in [*old, *(k for k in new if k not in old)]:
-        a, b = _text(old.get(field)), _text(new.get(field))
-        if a == b:
-            continue
-        found.append(Change(field=field, pieces=_pieces(a, b), long=len(a) + len(b) > LONG))
-    return found
+def change(field: str, a: str, b: str, *, folded: bool = False) -> Change:
+    """One field's two texts; `folded` even where they are short."""
+    return Change(field=field, pieces=_pieces(a, b), long=folded or len(a) + len(b) > LONG)
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """A recorded value as text: JSON where it has no other form."""
     if value is None:
         return ""
     if isinstance(value, str):

@@ -18,7 +18,7 @@ from wardround.errors import RefusedError
 from wardround.review import coordinating, figures, history, opening, progress
 from wardround.review.study import ITEM_STATES, KINDS
 from wardround.store.database import Store
-from wardround.web import guard, study_words, trail, words
+from wardround.web import guard, study_words, words
 from wardround.web.accounts import ROLE_NAMES
 from wardround.web.guard import Db, Who, access
 from wardround.web.pages import Card, Link, is_htmx, render
@@ -80,7 +80,12 @@ def cards(conn: Connection, person: Person) -> list[Card]:
             continue
         config = opening.read_config(s.config)
         panel = s.states.get("panel", 0)
-        text = t("条已有结论", "items settled")
+        left = s.items - s.final
+        text = (
+            t("条还没有结论", "items not settled yet")
+            if left
+            else t("都有结论了", "All are settled")
+        )
         if panel:
             text += t(f"；{panel} 条待专家组裁定", f"; {panel} before the panel")
         if s.errors:
@@ -88,7 +93,7 @@ def cards(conn: Connection, person: Person) -> list[Card]:
         found.append(
             Card(
                 title=config.title, text=text, href=f"/studies/{s.slug}", action=t("查看进度", "See progress"),
-                count=s.final, done=s.final, total=s.items,
+                count=left or None, calm=not left, done=s.final, total=s.items,
             )
         )  # fmt: skip
     return found
@@ -211,7 +216,6 @@ def story(request: Request, slug: str, item_id: int, person: Who, db: Db) -> Res
         closed_to(conn, found, person)
     return render(
         request, "dashboard/item.html", h=found, w=study_words, verbs=request.app.state.verbs,
-        changes=trail.changes,
     )  # fmt: skip
 
 

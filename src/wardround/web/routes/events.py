@@ -10,7 +10,7 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from wardround.web import guard, trail
+from wardround.web import event_words, guard, trail
 from wardround.web.guard import Db, Who, access
 from wardround.web.pages import Link, render
 
@@ -40,11 +40,15 @@ def events(
     """Fifty events, newest first."""
     with db.read() as conn:
         rows, further = trail.page(conn, wanted, below=below)
-        known = trail.verbs(conn)
+        verbs = trail.verbs(conn)
+        known = event_words.Known(conn, rows, person)
+        studies = event_words.studies(conn)
+    fields = request.app.state.fields
     filters = {k: v for k, v in msgspec.structs.asdict(wanted).items() if v not in ("", None)}
     return render(
-        request, "events/events.html", rows=rows, further=further, below=below, wanted=wanted, known=known,
-        query=urlencode(filters), names=request.app.state.verbs, fields=request.app.state.fields, changes=trail.changes,
+        request, "events/events.html", further=further, below=below, wanted=wanted, verbs=verbs, studies=studies,
+        rows=[(row, known.subject(row), known.changes(row, fields)) for row in rows],
+        query=urlencode(filters), names=request.app.state.verbs, entities=event_words.ENTITIES,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from wardround import taxonomy
 from wardround.errors import RefusedError, UsageError
+from wardround.records import Record
 from wardround.store.database import Store
 from wardround.survey import desk, links, surveys
 from wardround.survey.answers import Answer, complete, words_of
@@ -170,7 +171,7 @@ def _page(
         survey=form.seat.survey, steps=steps, place=place, step=step, tasks=_mine(form, step),
         answer=form.answer if answer is None else answer, trouble=trouble, profile=profile(),
         dimensions=[DIMENSIONS[d] for d in ASKED[form.seat.survey.stage]], verdicts=VERDICTS,
-        longest=LONGEST, left=_left(form), samples=_samples(request, form, step), unreviewed=UNREVIEWED.split(" / "),
+        longest=LONGEST, left=_left(form), nameless=_nameless(form), samples=_samples(request, form, step), unreviewed=UNREVIEWED.split(" / "),
     )  # fmt: skip
 
 
@@ -183,14 +184,37 @@ def _samples(request: Request, form: Form, step: str) -> dict[str, Any]:
     return {x.task.key: x.samples for x in found if x.samples}
 
 
-def _left(form: Form) -> list[tuple[str, tuple[str, str], int, int]]:
-    """Each page of tasks with how many are complete, of how many."""
+def _nameless(form: Form) -> list[str]:
+    """Slots of own tasks that say something but have no name."""
+    return [a.slot for a in form.answer.added if not a.name.strip()]
+
+
+class _Left(Record, frozen=True, kw_only=True):
+    """One page as the last one lists it. `total` None: nothing there has to be filled in."""
+
+    step: str
+    names: tuple[str, str]
+    done: int
+    total: int | None = None
+    nameless: int = 0
+
+
+def _left(form: Form) -> list[_Left]:
+    """Each page of tasks with how many are complete, of how many, and the respondent's own tasks."""
     names = dict(_steps(form))
     stage = form.seat.survey.stage
-    return [
-        (p, names[p], sum(complete(form.answer, x.key, stage) for x in tasks), len(tasks))
+    found = [
+        _Left(
+            step=p, names=names[p], total=len(tasks),
+            done=sum(complete(form.answer, x.key, stage) for x in tasks),
+        )
         for p, tasks in by_phase(form.tasks)
-    ]
+    ]  # fmt: skip
+    if "own" in names:
+        nameless = len(_nameless(form))
+        done = len(form.answer.added) - nameless
+        found.append(_Left(step="own", names=names["own"], done=done, nameless=nameless))
+    return found
 
 
 @router.post("/s/{token}/-/save")
@@ -237,6 +261,12 @@ def _forward(
         if "added" not in str(e):
             raise
         return _page(request, token, step, form, trouble=words.message(e), status=422)
+    if step == "own" and fields.get("go", "next") == "next" and _nameless(form):
+        trouble = t(
+            "补充的任务需要填写名称；不想补充就把这一项清空。",
+            "An own task needs a name; to leave it out, empty its fields.",
+        )
+        return _page(request, token, step, form, trouble=trouble, status=422)
     order = [s for s, _ in _steps(form)]
     here = order.index(step) if step in order else 0
     to = fields.get("go", "next")

@@ -23,7 +23,7 @@ from wardround.review.study import KINDS, Field, ReviewIn, Span, StudyConfig
 from wardround.review.tables import member, study
 from wardround.store.database import Store
 from wardround.taxonomy import specialties
-from wardround.web import guard, words
+from wardround.web import guard, study_words, words
 from wardround.web.guard import Db, Who, access
 from wardround.web.keeping import LARGEST, DraftIn, keep
 from wardround.web.pages import Card, Link, environment, go, is_htmx, render
@@ -36,6 +36,10 @@ LINKS = (Link(href="/review", zh="评审", en="Review", roles=frozenset(REVIEWER
 
 for _english, _chinese in (
     (r"not complete:", "还没有填完，请看标红的地方。"),
+    (
+        r"can't be taken:",
+        "有内容不能接受：分数不在可选范围内，或文字超过 50,000 字。请改正后再提交。",
+    ),
     (r"this round is closed", "这一轮已经结束。您写的内容已存为草稿。"),
     (r"ran out and someone else", "这一条超时后已由他人接手。您写的内容已存为草稿。"),
     (r"already, with other scores", "这一条已经提交过。要改分请先撤回（z）。"),
@@ -59,12 +63,19 @@ def cards(conn: Connection, person: Person) -> list[Card]:
             found.append(
                 Card(
                     title=opening.read_config(row.config).title,
-                    text=t("已评 {} / {} 条", "{} of {} reviewed").format(done, total),
-                    href=f"/review/{row.slug}", action=t("继续评审", "Go on"),
-                    count=total - done, done=done, total=total,
+                    text=t("条待评", "to review") if total > done else t("分给您的都评完了", "All of yours are done"),
+                    href=f"/review/{row.slug}", action=_action(done, total),
+                    count=total - done or None, calm=total == done, done=done, total=total,
                 )
             )  # fmt: skip
     return found
+
+
+def _action(done: int, total: int) -> str:
+    """What there is to do in a study: begin, go on, or look at what is done."""
+    if done >= total:
+        return t("查看", "Look")
+    return t("继续评审", "Go on") if done else t("开始评审", "Begin")
 
 
 def _mine(conn: Connection, user_id: int) -> list[Any]:
@@ -86,10 +97,11 @@ def mine(request: Request, person: Who, db: Db) -> Response:
         rows = [
             {
                 "slug": row.slug, "title": config.title, "kind": pair(KINDS[config.kind]), "open": row.status == "open",
-                "progress": desk.progress(conn, row.id, person.id),
+                "progress": progress, "action": _action(*progress),
             }
             for row in _mine(conn, person.id)
             for config in [opening.read_config(row.config)]
+            for progress in [desk.progress(conn, row.id, person.id)]
         ]  # fmt: skip
     return render(request, "review/mine.html", studies=rows)
 
@@ -140,7 +152,7 @@ def _show(
     return render(
         request, template, slug=slug, config=seen.config, task=task, done=seen.done, total=seen.total,
         notice=notice, back=back, draft=kept, scores=_scores(seen.config, kept.scores), spans_json=msgspec.json.encode(kept.spans).decode(),
-        closed=not seen.open, specialty=_specialty(task.specialty) if task else "",
+        comment_hint=study_words.comment_hint(seen.config), closed=not seen.open, specialty=_specialty(task.specialty) if task else "",
     )  # fmt: skip
 
 

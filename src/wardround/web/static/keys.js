@@ -3,6 +3,7 @@
 //   data-key="n"            this element is clicked (a field: focused) when n is pressed outside a text field;
 //                           "Enter", "Escape", "ArrowRight" and "Mod+Enter" (Ctrl or ⌘, also inside a text field) work too
 //   data-key-label="…"      what the help (?) calls it; else its text without the <kbd>
+//   data-keys="j k"         keys a page's own script answers to: only told in the help, hidden or not
 //   data-confirm="…"        asked before a form is sent
 //   data-keep="name"        a form whose fields survive an expired session: kept in this tab until sent
 //                           (a hidden field only with data-kept)
@@ -34,7 +35,9 @@
       e.dataset.key.split(" ").some((k) => k === wanted || (k.length === 1 && k === wanted.toLowerCase())));
     if (!hit) return;
     event.preventDefault();
-    if (typing(hit)) hit.focus(); else hit.click();
+    if (!typing(hit)) { hit.click(); return; }
+    hit.focus();
+    hit.scrollIntoView({ block: "nearest" }); // all of it, not its first line alone
   }
   document.addEventListener("keydown", pressed);
 
@@ -43,9 +46,9 @@
     if (!dialog) return;
     const list = $("dl", dialog);
     list.replaceChildren();
-    for (const e of $$("[data-key]").filter((e) => shown(e) && !dialog.contains(e))) {
+    for (const e of $$("[data-key], [data-keys]").filter((e) => (e.dataset.keys || shown(e)) && !dialog.contains(e))) {
       const dt = document.createElement("dt");
-      for (const key of e.dataset.key.split(" ")) {
+      for (const key of (e.dataset.keys ?? e.dataset.key).split(" ")) {
         const kbd = document.createElement("kbd");
         kbd.textContent = NAMES[key] ?? key.replace("Mod+", "Ctrl + ");
         dt.append(kbd, " ");

@@ -78,8 +78,16 @@
     show();
     later();
   });
+  // The decision is never taller than what is left of the window below it, so that its button is in sight.
+  function fit() {
+    const box = $(".verdict");
+    box?.style.setProperty("--above", `${Math.max(Math.round(box.getBoundingClientRect().top), 10)}px`);
+  }
+  for (const what of ["scroll", "resize"]) addEventListener(what, () => requestAnimationFrame(fit), { passive: true });
+
   function begin() {
     stop();
+    fit();
     const f = form();
     if (!f) return;
     f.noValidate = true; // what is missing is said below, in the page's language

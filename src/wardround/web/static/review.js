@@ -96,7 +96,7 @@
     const selection = getSelection();
     const range = selection.rangeCount && !selection.isCollapsed ? selection.getRangeAt(0) : null;
     const part = range?.startContainer.parentElement?.closest("[data-part]");
-    if (!part || !part.contains(range.endContainer)) { $(".state").textContent = word("select"); return; }
+    if (!part || !part.contains(range.endContainer)) return false;
     const before = document.createRange();
     before.selectNodeContents(part); before.setEnd(range.startContainer, range.startOffset);
     const start = points(before.toString()), end = start + points(range.toString());
@@ -104,8 +104,20 @@
     setSpans([...list, { part: part.dataset.part, start, end, note: "" }]);
     selection.removeAllRanges();
     $(".marks li:last-child input")?.focus();
+    return true;
   }
-  document.addEventListener("click", (event) => { if (event.target.closest(".mark") && form()) mark(); });
+  const choose = window.wardround.marking({
+    mark, parts: () => $$("[data-part]", form()),
+    tell: (chosen) => {
+      $(".state", form()).textContent = chosen && word("pick");
+      $(".spoken", form()).textContent = chosen;
+    },
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest(".mark") || !form() || mark()) return;
+    // By its key, or by Enter on it (no pointer, so no count of clicks): words are chosen by keyboard.
+    if (event.detail || !choose()) $(".state", form()).textContent = word("select");
+  });
   document.addEventListener("toggle", (event) => {
     if (event.target.matches?.("details.edit") && event.target.open) $("textarea", event.target)?.focus();
   }, true);
