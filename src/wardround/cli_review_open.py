@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from wardround.errors import UsageError
 
@@ -126,8 +125,7 @@ def config_of(args: argparse.Namespace, source: Source) -> StudyConfig:
 def _writer(args: argparse.Namespace) -> str:
     """Who writes again, named so that a worker can open it: one that can't be is told now, not by the first round."""
     from wardround.artifact import open_artifact
-    from wardround.models.names import AT_URL, open_model
-    from wardround.review.candidates import writer_of
+    from wardround.review.candidates import check_writer, writer_of
 
     if args.model is None:
         try:
@@ -139,13 +137,7 @@ def _writer(args: argparse.Namespace) -> str:
                 return ""
             raise
     if args.model:
-        open_model(args.model)
-        at = AT_URL.search(args.model)
-        if at and "@" in urlsplit(args.model[at.end() :]).netloc:
-            raise UsageError(
-                "--model: the study would keep the password that is in this URL",
-                hint="leave it out and give the key by WARDROUND_API_KEY, or name a table of wardround.toml",
-            )
+        check_writer(args.model)
     return str(args.model)
 
 

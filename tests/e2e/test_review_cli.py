@@ -160,9 +160,7 @@ def test_a_writer_that_can_not_be_opened_is_told_at_opening(
     opens = ("open", tmp_path / "c", *db, "--study")
     refused(2, "its model tuned can't be opened", *opens, "s", "--reviewer", "reviewer0")
     refused(2, "--model (NAME@http", *opens, "s", "--reviewer", "reviewer0")
-    refused(
-        2, "would keep the password", *opens, "s", "--model", "m@http://me:secret@127.0.0.1:9/v1"
-    )
+    refused(2, "holds a password", *opens, "s", "--model", "m@http://me:secret@127.0.0.1:9/v1")
     assert done(*opens, "revised", "--on-fail", "revise")["model"] == ""
     named = done(*opens, "named", "--model", "scripted:rationale")
     assert named["model"] == "scripted:rationale"

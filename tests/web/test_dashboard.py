@@ -272,7 +272,14 @@ def candidate(number: int, chosen: str = "B") -> candidates.Candidate:
 
 
 def upload(client: Client, raw: bytes, **more: str) -> Any:
-    given = {"slug": "fresh", "title": "新批次", "raters": "2", "strikes": "3", "everybody": "1"}
+    given = {
+        "slug": "fresh",
+        "title": "新批次",
+        "raters": "2",
+        "strikes": "3",
+        "everybody": "1",
+        "on_fail": "revise",
+    }
     return client.post(
         "/studies/new/candidates", data=given | more, files={"file": ("candidates.jsonl", io.BytesIO(raw))}
     )  # fmt: skip
@@ -296,6 +303,9 @@ def test_a_wrong_file_opens_nothing_and_says_why(world: World) -> None:
         (b"", {}, "nothing to review"),
         (jsonl(candidate(1)), {"slug": "Not A Slug"}, "短名"),
         (jsonl(candidate(1), candidate(1)), {}, "c1"),
+        (jsonl(candidate(1)), {"on_fail": "either"}, "请填写重写用的模型"),
+        (jsonl(candidate(1)), {"on_fail": "either", "model": "nobody"}, "nobody"),
+        (jsonl(candidate(1)), {"model": "m@http://u:pass@127.0.0.1:9/v1"}, "password"),
     ):
         answer = upload(admin, raw, **more)
         assert answer.status_code == 422

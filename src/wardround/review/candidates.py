@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -24,7 +25,7 @@ from wardround.models import Model
 from wardround.models.ask import Ask, run
 from wardround.models.cache import open_cache
 from wardround.models.ledger import Budget, Ledger, Price
-from wardround.models.names import open_model
+from wardround.models.names import AT_URL, open_model
 from wardround.models.wire import reason_code
 from wardround.progress import Progress
 from wardround.records import Answer, Exclusion, Record, Request, decode
@@ -250,6 +251,18 @@ def writer_of(artifact: Artifact) -> str:
         hint="name the writer with --model (NAME@http://host/v1, local:PATH, a table of wardround.toml), or leave "
         "all rewriting to the reviewers with --on-fail revise",
     )
+
+
+def check_writer(spec: str) -> None:
+    """Raise `UsageError` unless a worker can open the model by this name, and the study may keep it: its settings and
+    exports hold the name as it is, so no password may stand in its address."""
+    open_model(spec)
+    at = AT_URL.search(spec)
+    if at and "@" in urlsplit(spec[at.end() :]).netloc:
+        raise UsageError(
+            "the model's address holds a password, which the study would keep",
+            hint="leave it out and give the key by WARDROUND_API_KEY, or name a table of wardround.toml",
+        )
 
 
 def _opens(spec: str, identity: object) -> bool:

@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, Response
 from wardround.errors import InputError, RefusedError, UsageError
 from wardround.records import decode
 from wardround.review import coordinating, jobs, opening, panel
-from wardround.review.candidates import Candidate
+from wardround.review.candidates import Candidate, check_writer
 from wardround.review.candidates import items as items_of
 from wardround.review.forms import rationale_form
 from wardround.review.study import Rule, StudyConfig
@@ -210,6 +210,13 @@ async def open_new(
 def _open(request: Request, db: Store, person: Person, asked: Asked, raw: bytes) -> Response:
     try:
         found = read_lines(raw)
+        if asked.model:
+            check_writer(asked.model)
+        elif asked.on_fail != "revise":
+            raise said(
+                UsageError, "请填写重写用的模型，或选“由评审修改”。",
+                "Name the model that writes again, or leave revising to the reviewers.",
+            )  # fmt: skip
         given: Any = asked.on_fail
         config = StudyConfig(
             kind="rationale", title=asked.title or asked.slug, form=rationale_form(), raters=asked.raters,
