@@ -1,7 +1,7 @@
 """Does more data help? Tuning on 1, 3, 10, 30 and 100 % of a dataset, the held-out loss of each.
 
     WARDROUND_REALDATA=FOLDER python perf/scaling.py [--samples 3000] [--json] [--check]
-    WARDROUND_REALDATA=FOLDER python perf/scaling.py --made 100000 --samples 0 --shares 0.1 1 --epochs 1 --batch-tokens 4096 --half
+    WARDROUND_REALDATA=FOLDER python perf/scaling.py --made 100000 --samples 0 --shares 0.1 1 --epochs 1 --batch-tokens 4096 --half --held-out 0.01
 
 The dataset is built from the bundled examples and, where WARDROUND_REALDATA names them, real encyclopedia entries, cases and
 consultations. A twentieth of its documents is held out, the same for all; shares are of the other documents, each
@@ -137,7 +137,7 @@ def main() -> int:
         print(f"{len(learned):,} samples, {len(whole):,} of them used; {len(kept_out):,} held out; "
               f"{options.epochs} epochs, {here.precision}, {options.threads} threads\n")  # fmt: skip
         print(
-            f"{'share':>6}{'samples':>9}{'tokens':>10}{'steps':>7}{'held-out loss':>15}{'CPU s':>8}"
+            f"{'share':>6}{'samples':>9}{'tokens':>12}{'steps':>7}{'held-out loss':>15}{'CPU s':>8}"
         )
         for share in options.shares:
             found = tuned(
@@ -148,7 +148,7 @@ def main() -> int:
                 work=folder / f"work-{share}",
             )  # fmt: skip
             rows.append({"share": share, **found})
-            print(f"{share:>6.0%}{found['samples']:>9,}{found['tokens']:>10,}{found['steps']:>7,}"
+            print(f"{share:>6.0%}{found['samples']:>9,}{found['tokens']:>12,}{found['steps']:>7,}"
                   f"{found['loss']:>15.3f}{found['cpu_s']:>8.1f}", flush=True)  # fmt: skip
     losses = [row["loss"] for row in rows]
     falls = all(a > b for a, b in itertools.pairwise(losses))
