@@ -90,7 +90,7 @@ def test_tune(small_sources: list[Path], tmp_path: Path, tiny_checkpoint: Path) 
     def args(out: Path) -> list[object]:
         return [
             "tune", tmp_path / "data", "--base", tiny_checkpoint, "--out", out, "--epochs", 2,
-            "--save-seconds", 0, "--max-tokens", 256, "--max-truncated", 0.99, "--precision", "fp32",
+            "--save-seconds", 0, "--max-tokens", 256, "--max-truncated", 0.99, "--batch-tokens", 1024, "--precision", "fp32",
         ]  # fmt: skip
 
     whole = wardround(*args(tmp_path / "whole"))
