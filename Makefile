@@ -7,6 +7,8 @@ TORCH := 2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 STAMP := $(VENV)/.setup-done
 OUT ?= demo
+# Processes that tests run in; each file's tests stay together.
+JOBS ?= 2
 AXE := tests/e2e/node_modules/.package-lock.json
 
 .PHONY: setup demo test check format lock clean
@@ -40,7 +42,7 @@ $(AXE): tests/e2e/package-lock.json
 	  --fetch-retries=1 --fetch-retry-mintimeout=1000 || true; fi
 
 test: setup $(AXE)
-	@start=$$(date +%s); $(BIN)/python -m pytest -q $(PYTEST_ARGS) && echo "tests took $$(( $$(date +%s) - start )) s"
+	@start=$$(date +%s); $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS) && echo "tests took $$(( $$(date +%s) - start )) s"
 
 # Everything that must hold before a commit: format, lint, strict types, tests.
 check: setup

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardround.corpus.facts import differences, facts
-from wardround.corpus.lexicon import lexicon
+from wardround.corpus.lexicon import Lexicon, lexicon
 from wardround.corpus.tokens import FACTS, clauses, stated, tokens
 from wardround.errors import UsageError
 
@@ -150,8 +150,16 @@ def test_a_word_behind_one_only_begun_is_found() -> None:
     assert facts("致羊水或胎粪吸入").routes == {"吸入"}
 
 
+def test_letters_beside_a_latin_word_make_it_none() -> None:
+    words = Lexicon(
+        {"iv": ("route", "iv"), "i": ("general", "i"), "hiv感染": ("disease", "hiv感染")}
+    )
+    assert [(m[0], m[3]) for m in words.matches("hiv感染,iv")] == [(0, "hiv感染"), (6, "iv")]
+    assert [(m[0], m[3]) for m in words.matches("hiv,div iv")] == [(8, "iv")]
+    assert words.matches("hiv,iv", {"general"}) == [] != words.matches("ivy i", {"general"})
+
+
 @given(st.text("0１一二三半月第天次.:，。、 \nabgmqdIV氯片口服吸入皮肤瘙痒（）", max_size=60))
 def test_what_is_stated_is_what_the_tokens_say(text: str) -> None:
-    for clause in clauses(text):
-        wanted = [(t.kind, t.name, t.text) for t in tokens(clause, lexicon()) if t.kind in FACTS]
-        assert list(stated(clause, lexicon())) == wanted
+    read = [t for clause in clauses(text) for t in tokens(clause, lexicon())]
+    assert stated(text, lexicon()) == [(t.kind, t.name, t.text) for t in read if t.kind in FACTS]

@@ -245,5 +245,4 @@ def test_sparing_what_is_shared_changes_no_verdict(ours: list[str], theirs: list
     assert evidence.new_drugs(news, known) == evidence.new_drugs(text, known)
     assert evidence.changed_doses(news, known) == evidence.changed_doses(text, known)
     assert evidence.new_numbers(text, news, known) == evidence.new_numbers(text, text, known)
-    swapped = evidence.swapped_routes(text, known)
-    assert not swapped or evidence.known_facts(news).routes
+    assert evidence.swapped_routes(text, news, known) == evidence.swapped_routes(text, text, known)

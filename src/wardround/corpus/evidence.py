@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from wardround.corpus import rules as r
 from wardround.corpus.facts import Facts, facts
 from wardround.corpus.lexicon import lexicon
-from wardround.corpus.tokens import clauses, stated
+from wardround.corpus.tokens import stated
 
 _QUANTIFIED = frozenset({"dose", "number", "frequency"})
 _SPANS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
@@ -121,11 +121,7 @@ def new_numbers(text: str, news: str, known: Known) -> set[str]:
 
 
 def _quantities(text: str) -> Iterable[tuple[str, str, str]]:
-    words = lexicon()
-    for clause in clauses(text):
-        for kind, name, written in stated(clause, words):
-            if kind in _QUANTIFIED:
-                yield kind, name, written
+    return (s for s in stated(text, lexicon()) if s[0] in _QUANTIFIED)
 
 
 def _is_known(kind: str, name: str, theirs: Facts) -> bool:
@@ -158,10 +154,13 @@ def changed_doses(text: str, known: Known) -> set[str]:
     return left
 
 
-def swapped_routes(text: str, known: Known) -> set[str]:
+def swapped_routes(text: str, news: str, known: Known) -> set[str]:
     """Routes of `text` that no source has, where the reference had one that is gone. A route more or one less is
-    no change: "口服" often goes without saying."""
-    mine, theirs = known_facts(text).routes, known.told.routes
+    no change: "口服" often goes without saying. What is new can only stand in `news`, what `text` has anew."""
+    told = known_facts(news).routes
+    if not told or told <= (theirs := known.told.routes):
+        return set()
+    mine = known_facts(text).routes
     return set(mine - known.facts.routes) if mine - theirs and theirs - mine else set()
 
 

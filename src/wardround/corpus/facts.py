@@ -66,9 +66,8 @@ def facts(text: str, words: Lexicon | None = None) -> Facts:
     """The facts of `text` that the lists and patterns know."""
     words = words or lexicon()
     found: dict[str, set[str]] = {}
-    for clause in clauses(text):
-        for kind, name, _ in stated(clause, words):
-            found.setdefault(kind, set()).add(name)
+    for kind, name, _ in stated(text, words):
+        found.setdefault(kind, set()).add(name)
     none = frozenset[str]()
     return Facts(**{_FIELDS[k]: frozenset(found[k]) if k in found else none for k in FACTS})
 

@@ -76,8 +76,7 @@ def simplified_letters(text: str) -> str:
 
 def plain(text: str) -> str:
     """NFKC, simplified, lower case; punctuation and blanks kept."""
-    made: str = _converter().convert(narrow(text))
-    return made.lower()
+    return simplified(narrow(text)).lower()
 
 
 def narrow(text: str) -> str:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from wardround.corpus.finder import Finder
 from wardround.corpus.folded import fold, fold_codes
 from wardround.corpus.held_items import Item, Unread, read_items
 from wardround.corpus.held_questions import Questions
@@ -104,7 +105,7 @@ class HeldOut:
         self._questions = Questions(items)
         self._options = [frozenset(f for o in i.options if len(f := fold(o)) > 1) for i in items]
         self._offered = _offered(self._options)
-        self._automaton = _automaton([*self._offered, *self._short])
+        self._words = Finder([*self._offered, *self._short])
 
     def _index(self, texts: Sequence[str], phrases: NDArray[np.uint64]) -> None:
         """8-grams sorted by hash with the part each stands in, those that many items share left out; and how many each part
@@ -210,7 +211,7 @@ class HeldOut:
         if not self._offered:
             return
         met: dict[int, set[str]] = defaultdict(set)
-        for option in {o for _, o in self._automaton.iter(folded)}:
+        for option in {self._words.words[which] for which, _, _ in self._words.find(folded)}:
             for k in self._offered.get(option, ()):
                 met[k].add(option)
         support = {self._parts[p][0]: s for p, (s, _) in shares.items()}
@@ -237,9 +238,9 @@ class HeldOut:
         beginning; where other words run into it (小儿|感冒有哪些症状) it is another question."""
         if not self._short:
             return
-        for last, word in self._automaton.iter(folded):
+        for which, at, _ in self._words.find(folded):
+            word = self._words.words[which]
             k = self._short.get(word)
-            at = last + 1 - len(word)
             if k is None or not (at in edges or folded.endswith(_ASKING, 0, at)):
                 continue
             if 2 * len(word) >= len(folded):
@@ -347,16 +348,6 @@ def _offered(options: Sequence[frozenset[str]]) -> dict[str, tuple[int, ...]]:
             items[option].append(k)
     most = max(SHARED_BY, len(options) // 100)
     return {o: tuple(ks) for o, ks in sorted(items.items()) if len(ks) <= most}
-
-
-def _automaton(words: Sequence[str]) -> Any:
-    import ahocorasick
-
-    made = ahocorasick.Automaton()
-    for word in words:
-        made.add_word(word, word)
-    made.make_automaton()
-    return made
 
 
 def contamination(held: HeldOut, hits: Iterable[Hit], own_test: int = 0) -> dict[str, Any]:

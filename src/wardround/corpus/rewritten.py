@@ -33,8 +33,9 @@ CHINESE = 0.5
 REPEATED, LEAST_REPEATED = 0.25, 8
 """A rewrite says too much again when this share of it are sentences, each of so many letters at least, that it has said before."""
 
-_SENTENCE_END = re.compile(r"[。！？；\n]+|(?<=[a-z])[.!?]\s")
-_ITEM = re.compile(r"^\s*(?:[（(]?[0-9一二三四五六七八九十]{1,3}[)）、.．]|[-*•·])\s*")
+_SENTENCE_END = re.compile(r"[。！？；\n.!?](?:(?<=[。！？；\n])[。！？；\n]*|(?<=[a-z][.!?])\s)")
+"""Its first characters stand first, so that a search skips all others quickly."""
+_ITEM = re.compile(r"\s*(?:[（(]?[0-9一二三四五六七八九十]{1,3}[)）、.．]|[-*•·])\s*")
 _HAN = re.compile(r"[\u3400-\u9fff]+")
 _LETTER = re.compile(r"[A-Za-z]+")
 _OPENING = 80
@@ -131,10 +132,7 @@ def _of_content(text: str, reference: str, known: Known, task: str) -> str:
         return ""
     if new_drugs(news, known):
         return "drug_not_in_source"
-    changed = changed_doses(news, known)
-    if changed or (known_facts(news).routes and swapped_routes(text, known)):
-        return "dose_changed"
-    return ""
+    return "dose_changed" if changed_doses(news, known) or swapped_routes(text, news, known) else ""
 
 
 def _missing_part(text: str, reference: str, task: str) -> str:
@@ -146,11 +144,13 @@ def wrong_language(text: str, reference: str) -> bool:
     """Whether a Chinese reference became a text that is not mostly Chinese."""
 
     def chinese(of: str) -> float:
-        han, latin = (sum(map(len, kind.findall(of))) for kind in (_HAN, _LETTER))
-        return han / (han + latin) if han + latin else 1.0
+        latin = sum(map(len, _LETTER.findall(of)))
+        if not latin:
+            return 1.0
+        han = sum(map(len, _HAN.findall(of)))
+        return han / (han + latin)
 
-    latin = _LETTER.search(text) is not None
-    return latin and chinese(text) < CHINESE and chinese(reference) >= CHINESE
+    return chinese(text) < CHINESE <= chinese(reference)
 
 
 def repeats_itself(text: str, reference: str) -> bool:
@@ -162,7 +162,8 @@ def repeats_itself(text: str, reference: str) -> bool:
 def _repeated(text: str) -> float:
     """The share of a text's letters in sentences that stood in it before; short ones (多饮水。) may come again, but not
     the text as a whole."""
-    pieces = [_ITEM.sub("", s.strip()) for s in _SENTENCE_END.split(text)]
+    pieces = [s.strip() for s in _SENTENCE_END.split(text)]
+    pieces = [s[m.end() :] if (m := _ITEM.match(s)) else s for s in pieces]
     letters = "".join(pieces)
     period = (letters + letters).find(letters, 1) if len(letters) >= LEAST_REPEATED else -1
     if 0 < period < len(letters):

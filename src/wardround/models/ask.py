@@ -106,8 +106,17 @@ def run_jobs(
         if job.ledger is not None:
             job.ledger.open(job.journal)
     desk = Desk([m for job in jobs for m in _distinct(job.models)], concurrency, cache)
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
         return runner.run(_Session(jobs, desk, progress).run())
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's, with which a call takes a fifth less of the CPU; asyncio's own where there is none (Windows)."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def _distinct(models: Sequence[Model]) -> list[Model]:

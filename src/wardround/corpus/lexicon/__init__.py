@@ -10,10 +10,11 @@ All lists are compiled into one, of which the longest word at each place is take
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from wardround.corpus.finder import Finder
 from wardround.corpus.numerals import with_digits
 from wardround.errors import UsageError
 
@@ -37,43 +38,38 @@ Match = tuple[int, int, str, str]
 
 
 class Lexicon:
-    """The compiled lists. `matches` finds the longest word at each place, left to right, none overlapping.
-
-    Words are looked up by their first two characters: a plain dictionary is as quick as an automaton on clauses, and
-    unlike pyahocorasick's `iter_long` misses no word behind one that only began like a longer one. Latin letters count as
-    a word only where no other stand beside them: HIV holds no iv."""
+    """The compiled lists. `matches` finds the longest word at each place, left to right, none overlapping. Latin letters
+    count as a word only where no other stand beside them: HIV holds no iv."""
 
     def __init__(self, words: Mapping[str, tuple[str, str]]) -> None:
         self._words = dict(words)
-        lengths: dict[str, set[int]] = {}
-        for word in words:
-            lengths.setdefault(word[:2], set()).add(len(word))
-        self._latin = frozenset(w for w in words if _LATIN.search(w))
-        self._lengths = {head: tuple(sorted(n, reverse=True)) for head, n in lengths.items()}
+        self._entries = list(self._words.values())
+        self._longest = Finder(list(self._words), longest=True)
+        self._all = Finder(list(self._words))
+        self._latin = frozenset(i for i, w in enumerate(self._words) if _LATIN.search(w))
 
-    def matches(self, text: str) -> list[Match]:
-        """Matches in `text`, which must be in the form of `folded.plain`."""
-        words, lengths = self._words, self._lengths
+    def matches(self, text: str, kinds: Container[str] | None = None) -> list[Match]:
+        """Matches in `text`, which must be in the form of `folded.plain`; of those the ones of `kinds`, where given."""
+        entries, latin = self._entries, self._latin
         found: list[Match] = []
-        at, end = 0, len(text)
-        while at < end:
-            word = None
-            for length in lengths.get(text[at : at + 2], ()):
-                written = text[at : at + length]
-                word = words.get(written)
-                if word is not None and not (
-                    written in self._latin and _within(text, at, at + len(written))
-                ):
-                    break
-            else:
-                length = 1
-                word = words.get(text[at])
-            if word is not None:
-                stop = min(at + length, end)
-                found.append((at, stop, *word))
-                at = stop
-            else:
-                at += 1
+        for which, start, end in self._longest.find(text):
+            if which in latin and _within(text, start, end):
+                found = self._passing_over(text)
+                return [m for m in found if m[2] in kinds] if kinds is not None else found
+            entry = entries[which]
+            if kinds is None or entry[0] in kinds:
+                found.append((start, end, *entry))
+        return found
+
+    def _passing_over(self, text: str) -> list[Match]:
+        """The matches where a longest word is none: a shorter one may stand in its place."""
+        found: list[Match] = []
+        behind = 0
+        for which, start, end in sorted(self._all.find(text), key=lambda f: (f[1], -f[2])):
+            if start < behind or (which in self._latin and _within(text, start, end)):
+                continue
+            found.append((start, end, *self._entries[which]))
+            behind = end
         return found
 
     def count(self, kind: str) -> int:
