@@ -304,20 +304,24 @@ def test_coroutines_that_come_during_a_flush_share_the_next(
 
     def slow(_: int) -> None:
         flushes.append(arrived)
-        time.sleep(0.1)
+        while len(flushes) == 1 and arrived < 4:
+            time.sleep(0.001)
 
     monkeypatch.setattr(turns, "_flush", slow)
 
-    async def one(after: float) -> tuple[int, int]:
+    async def one() -> tuple[int, int]:
         nonlocal arrived
-        await asyncio.sleep(after)
         arrived += 1
         mine = arrived
         await log.settled()
         return mine, len(flushes)
 
     async def all_of_them() -> list[tuple[int, int]]:
-        return list(await asyncio.gather(one(0), one(0.03), one(0.04), one(0.05), one(0.25)))
+        first = asyncio.create_task(one())
+        while not flushes:
+            await asyncio.sleep(0.001)
+        during = await asyncio.gather(one(), one(), one())
+        return [await first, *during, await one()]
 
     told = asyncio.run(all_of_them())
     assert len(flushes) == 3
