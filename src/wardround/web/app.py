@@ -18,13 +18,15 @@ from starlette.routing import Route
 
 from wardround.errors import ConflictError, InputError, RefusedError, UsageError, WardroundError
 from wardround.store.database import Store
-from wardround.web import assets, guard, security
+from wardround.web import assets, guard, security, upload_words, words
 from wardround.web.accounts import NoAccountError
 from wardround.web.pages import problem
 from wardround.web.routes.login import ask_to_log_in
 from wardround.web.settings import Settings
 
 log = logging.getLogger("wardround.web")
+for _english, _chinese in upload_words.FILES:
+    words.translate(_english, _chinese)
 AREAS = (
     "home",
     "review",

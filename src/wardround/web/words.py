@@ -47,7 +47,7 @@ KNOWN: list[tuple[re.Pattern[str], str]] = [
 
 
 def translate(pattern: str, zh: str) -> None:
-    """Give errors whose English text matches `pattern` this Chinese text."""
+    """Give errors whose English text matches `pattern` this Chinese text, in which \\1 stands for its first group."""
     KNOWN.append((re.compile(pattern), zh))
 
 
@@ -58,7 +58,8 @@ def message(error: WardroundError) -> str:
     zh = getattr(error, "zh", None)
     if isinstance(zh, str):
         return zh
-    return next((text for pattern, text in KNOWN if pattern.search(error.message)), error.message)
+    found = ((pattern.search(error.message), text) for pattern, text in KNOWN)
+    return next((match.expand(text) for match, text in found if match), error.message)
 
 
 TITLES: dict[int, tuple[str, str]] = {
