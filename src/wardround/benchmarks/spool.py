@@ -12,7 +12,6 @@ import os
 import tempfile
 from array import array
 from collections.abc import Iterator
-from types import TracebackType
 
 
 class Spool:
@@ -50,12 +49,7 @@ class Spool:
     def __enter__(self) -> Spool:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
