@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -60,8 +60,18 @@ def dropped(found: Results) -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-class _Entry(SurveyTask, frozen=True, kw_only=True, rename={"key": "id"}):
-    """A task as the taxonomy writes it."""
+class _Entry(Record, frozen=True, kw_only=True):
+    id: str
+    zh: str
+    en: str
+    phase: str
+    definition: str
+    takes: Literal["case", "query"] = "case"
+    origin: Literal["published", "reconstructed", "survey"] = "survey"
+    instruction: str = ""
+    wordings: tuple[str, ...] = ()
+    example_zh: str = ""
+    example_en: str = ""
 
 
 class _File(Record, frozen=True, kw_only=True):
@@ -81,8 +91,8 @@ def read(path: Path) -> tuple[SurveyTask, ...]:
 
 
 def _task(e: _Entry) -> SurveyTask:
-    body = msgspec.structs.asdict(e)
-    shipped = examples().get(e.key)
+    body = msgspec.to_builtins(e)
+    shipped = examples().get(e.id)
     if shipped is not None and not e.example_zh:
         body |= {"example_zh": shipped.zh, "example_en": shipped.en}
-    return tidy(SurveyTask(**body))
+    return tidy(msgspec.convert({**body, "key": e.id}, SurveyTask))
