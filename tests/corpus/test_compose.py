@@ -121,7 +121,7 @@ def test_samples_of_a_case(tmp_path: Path) -> None:
     assert found.exclusions == ()
     assert samples["case-definitive-diagnosis"].output == ANSWERS[0]
     assert samples["case-initial-diagnosis"].output == (
-        "初步诊断：右下肺炎。\n理由：\n1. 受凉后咳嗽、发热2天；\n2. 右下肺湿啰音，白细胞升高。"
+        "初步诊断：右下肺炎。\n理由：\n1. 受凉后咳嗽、发热2天；\n2. 右下肺湿啰音，白细胞升高；\n3. 胸片见右下肺片状影。"
     )
     assert samples["case-treatment-plan"].input.endswith("\n诊断：右下肺炎。")
     summary = samples["case-summary"].output.split("\n")
@@ -168,7 +168,7 @@ def test_one_question_may_serve_several_tasks_part_by_part(tmp_path: Path) -> No
     ],
 )
 def test_questions_find_their_task(tmp_path: Path, question: str, tasks: set[str]) -> None:
-    answer = "应当逐条说明，要点有甲、乙、丙三项，并结合本例的具体情况处理。"
+    answer = "应当逐条说明，要点有甲、乙、丙三项，并结合本例的具体情况处理，首先考虑感染，其次评估全身情况。"
     found = made(tmp_path, case(QA_pairs=[{"question": question, "answer": answer}]))
     assert {s.task for s in found.samples} - {"triage"} == tasks
     assert (("question_unmatched", "q1") in reasons(found)) is (not tasks)

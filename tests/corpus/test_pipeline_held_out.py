@@ -128,7 +128,10 @@ def test_the_items_shipped_for_choice_questions_can_be_held_out(tmp_path: Path) 
     held = Path(wardround.__file__).parent / "benchmarks" / "items" / "med_choice.jsonl"
     items = [json.loads(line) for line in held.read_text(encoding="utf-8").splitlines()][:12]
     rows = [
-        entry(f"{NAMES[n]}病", cause=f"{i['question']}\n{'；'.join(i['options'].values())}。")
+        entry(
+            f"{NAMES[n]}病",
+            cause=f"病因如下。{i['question']}\n{'；'.join(i['options'].values())}。",
+        )
         for n, i in enumerate(items)
     ]
     files = [write(tmp_path / "book.jsonl", rows)]

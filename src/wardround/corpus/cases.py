@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from wardround.corpus.text import HAN, sentence, typeset
+from wardround.corpus.text import HAN, renumbered, sentence, typeset
 from wardround.metrics.overlap import normalise
 from wardround.records import Record
 
@@ -42,6 +42,17 @@ _SUBHEADING = re.compile(
 _BASIS = re.compile(rf"(?:^|(?<=[\n。；;]))\s*{_NUMBER}(?:诊断|辨证)依据\s*[：:]?\s*")
 _DIFFERENTIAL = re.compile(rf"(?:^|(?<=[\n。；;]))\s*{_NUMBER}鉴别诊断(?:要点)?\s*[：:]\s*")
 _DIAGNOSIS = re.compile(rf"{_NUMBER}诊断\s*(?:[：:]\s*|\n)")
+_TEST_NAME = re.compile(
+    r"(?:[（(]\s*\d{1,2}\s*[)）]\s*)?[^，。；：:示见提]{0,12}(?:检查|扫描|平扫|造影|显像|影像|重建|CT|MRI|位片|[动静]脉期|实质期|门脉期|(?:矢状|冠状|轴)位[^，。；：:]{0,10})"
+)
+_UNNAMED = re.compile(r"[，、](?:考虑|可能|提示|诊断为?)(?=[。；\n]|$)")
+_NAMELESS = re.compile(
+    r"(?:(?<=[，。；\n])|^)发现[0-9一二三四五六七八九十数半两]+(?:年|个?月|天|周)余?[，、]"
+)
+_NO_BASIS = re.compile(
+    r"(?:(?:根据|结合|病人|患者|的)*(?:病史|体格检查|辅助检查|临床表现|症状|体征|查体|检查结果|检查)[，、和及]?)+(?:均|都)?(?:可以?|能)?(?:明确|支持|作出)?诊断[。]?"
+)
+"""That history, signs and tests support the diagnosis: true of every one."""
 _CHOICES = re.compile(r"(?:^|\s)[A-E]\s*[.．、:：]")
 
 
@@ -60,7 +71,7 @@ def sections(description: str) -> Sections:
     """Take a description (tidied) apart by its headings."""
     found: dict[str, list[str]] = {}
     current = "other"
-    text = unwrapped(without_captions(description))
+    text = without_holes(unwrapped(without_captions(description)))
     for line in text.split("\n"):
         if _SAYS_DIAGNOSIS.fullmatch(line):
             continue  # what the case is asked for, wherever it stands; it is no part of a section
@@ -133,16 +144,64 @@ def no_past(text: str, past: str) -> str:
     return "" if past or _TRACE.search(text) else "既往史：资料未单独记载。"
 
 
+def says_diagnosis(text: str) -> bool:
+    """Whether a description (tidied) has a line that states the diagnosis."""
+    return any(_SAYS_DIAGNOSIS.fullmatch(line) for line in text.split("\n"))
+
+
+def without_holes(text: str) -> str:
+    """The text without what a masked disease's name left behind: a verb without its object (占位，考虑。) and a
+    finding without a name (发现3年，)."""
+    return _NAMELESS.sub("", _UNNAMED.sub("", text))
+
+
 def without_captions(description: str) -> str:
     """The description without repeated 辅助检查 sections that only name pictures which are not there, or say
-    again what stands above."""
+    again what stands above; without a caption that ends the examination; and without a last heading that nothing
+    follows."""
+    lines = _without_pictures(description).split("\n")
+    while len(lines) > 1 and _names_test(lines[-1]) and _SUBHEADING.fullmatch(lines[-1]):
+        lines.pop()
+    heading = _HEADING.fullmatch(lines[-1])
+    if len(lines) > 1 and heading is not None and not heading["rest"]:
+        lines.pop()
+    kept = [
+        line
+        for i, line in enumerate(lines)
+        if not (0 < i < len(lines) - 1 and _captions_signs(lines[:i], line, lines[i + 1]))
+    ]
+    return "\n".join(kept)
+
+
+def _without_pictures(description: str) -> str:
     head, heading, tail = description.rpartition("\n辅助检查\n")
-    if not heading or "辅助检查" not in head:
+    if not heading:
         return description
-    said = normalise(head)
-    if all(_is_caption(line) or normalise(line) in said for line in tail.split("\n")):
-        return without_captions(head)
+    said, again = normalise(head), "辅助检查" in head
+    if all(
+        _names_test(t) or (again and (_is_caption(t) or normalise(t) in said))
+        for t in tail.split("\n")
+    ):
+        return _without_pictures(head)
     return description
+
+
+def _names_test(line: str) -> bool:
+    """Whether a line names an examination and tells nothing of it."""
+    return _TEST_NAME.fullmatch(line) is not None
+
+
+def _captions_signs(above: list[str], line: str, below: str) -> bool:
+    """Whether a line is a picture's caption: short, without a full stop between a sentence and the heading of the tests, and
+    most of it said above."""
+    if (
+        not (below == "辅助检查" and above[-1].endswith("。") and _is_caption(line))
+        or len(line) > 20
+    ):
+        return False
+    text, said = normalise(line), normalise("".join(above))
+    pairs = [text[i : i + 2] for i in range(len(text) - 1)]
+    return sum(p in said for p in pairs) * 2 > len(pairs)
 
 
 def _is_caption(line: str) -> bool:
@@ -182,12 +241,12 @@ def finding(answer: str) -> Finding | None:
     if m is None or not text[: m.start()].strip():
         return None
     head, basis = text[: m.start()].strip(), text[m.end() :].strip()
-    if "诊断" not in head or not basis:
+    if "诊断" not in head or not basis or _NO_BASIS.fullmatch(basis):
         return None
     label = _DIAGNOSIS.match(head)
     diagnosis = head[label.end() :].strip() if label else ""
     line = f"诊断：{diagnosis}" if diagnosis else head
-    return Finding(line=sentence(line), basis=sentence(basis), diagnosis=diagnosis)
+    return Finding(line=sentence(line), basis=sentence(renumbered(basis)), diagnosis=diagnosis)
 
 
 def before_differential(answer: str) -> str:

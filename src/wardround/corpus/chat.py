@@ -130,7 +130,10 @@ _ABOUT_ONE = re.compile(
 def misses(text: str, asked: str) -> bool:
     """Whether a general question is answered with one patient's case, or with something else than what it asks after
     (an answer to "is it hereditary" that has no word of heredity)."""
-    if _ABOUT_ONE.search(text[:60]):
-        return True
+    return _ABOUT_ONE.search(text[:60]) is not None or unanswered(text, asked)
+
+
+def unanswered(text: str, asked: str) -> bool:
+    """Whether a text has no word of what is asked after."""
     wanted = [answer for question, answer in cues().answers if question.search(asked)]
     return bool(wanted) and not any(answer.search(text) for answer in wanted)

@@ -19,7 +19,8 @@ from typing import NamedTuple
 import msgspec
 
 from wardround.corpus import rules as r
-from wardround.corpus.matching import Attempt, Limits, attempts, same_question
+from wardround.corpus.checks import Limits
+from wardround.corpus.matching import Attempt, attempts, same_question
 from wardround.corpus.recipes import Rule, kinds_for
 from wardround.corpus.text import typeset
 from wardround.records import Document, Exclusion, Record, Sample

@@ -69,6 +69,9 @@ class _File(Record, frozen=True, kw_only=True):
     lists: dict[str, _Marked]
     stubs: dict[str, str]
     unreported: str
+    instructed: str
+    laboratory: str
+    same: tuple[str, ...]
     unspecific: str
     qualifiers: str
     examinations: str
@@ -87,6 +90,9 @@ class Cues(Record, frozen=True, kw_only=True):
     lists: dict[str, Mark]
     stubs: dict[str, str]
     unreported: re.Pattern[str]
+    instructed: re.Pattern[str]
+    laboratory: re.Pattern[str]
+    same: tuple[re.Pattern[str], ...]
     unspecific: re.Pattern[str]
     examinations: Words
     opening: re.Pattern[str]
@@ -110,6 +116,9 @@ def cues() -> Cues:
         },
         stubs=found.stubs,
         unreported=re.compile(found.unreported),
+        instructed=re.compile(found.instructed),
+        laboratory=re.compile(found.laboratory),
+        same=tuple(re.compile(s) for s in found.same),
         unspecific=re.compile(
             f"(?:{'|'.join(map(re.escape, found.unspecific.split()))}|{found.qualifiers})+"
         ),

@@ -4,7 +4,7 @@ The first question carries the case; each later one is asked as it stands, so it
 it. For training two questions or more will do. The test format has exactly three, so a held-out case with
 another number is set aside and counted.
 
-A case's questions are a doctor's. A consultation's are a patient's: they are set before the doctor as what the
+A question with options, one that points at a picture, and one for the diagnosis whose answer names none are no turns. A case's questions are a doctor's. A consultation's are a patient's: they are set before the doctor as what the
 patient says, the references are the doctor's replies without greetings and wishes, and the dialogue ends before the
 first reply that is no reference (thin, advertising, reworded by a machine). `DOCTOR_ASKS` names the kinds whose
 dialogues may stand in a test for doctors.
@@ -12,11 +12,12 @@ dialogues may stand in a test for doctors.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from wardround.corpus import chat
 from wardround.corpus import rules as r
-from wardround.corpus.cases import sections
+from wardround.corpus.cases import is_choice, sections
 from wardround.corpus.text import sentence, typeset
 from wardround.corpus.values import question_pairs
 from wardround.records import Dialogue, Document, Exclusion, Turn
@@ -46,10 +47,34 @@ def dialogue_of(document: Document) -> Dialogue:
 
 def _case(document: Document) -> tuple[str, list[Turn]]:
     context = sections(str(document.fields["description"])).text
-    turns = [Turn(question=typeset(q), reference=sentence(a)) for q, a in question_pairs(document)]
+    if _HOLDS_ANSWERS.search(context) or r.sides_differ(context):
+        return "", []
+    turns = [
+        Turn(question=typeset(q), reference=sentence(a))
+        for q, a in question_pairs(document)
+        if not (is_choice(q) or _undiagnosed(q, a) or _shows_picture(q, context))
+    ]
     if turns:
         turns[0] = Turn(question=f"{context}\n\n{turns[0].question}", reference=turns[0].reference)
     return context, turns
+
+
+_ASKS_DIAGNOSIS = re.compile(r"诊断(?:是|为)(?:什么|何)|什么诊断|何诊断")
+
+
+_PICTURE = re.compile(r"根据(?:所示|本例|该)?[^，。]{0,6}?(CT|MRI|X线|胸片|造影|图)")
+_HOLDS_ANSWERS = re.compile(r"^[^，。；：]{0,12}答案[：:]?$", re.M)
+
+
+def _shows_picture(question: str, context: str) -> bool:
+    """Whether a question points at an examination that the case tells nothing of: its picture isn't there."""
+    m = _PICTURE.match(question)
+    return m is not None and m[1] not in context
+
+
+def _undiagnosed(question: str, answer: str) -> bool:
+    """Whether what is asked is the diagnosis and the answer gives none."""
+    return _ASKS_DIAGNOSIS.search(question) is not None and not r.diagnoses(answer)
 
 
 def _consultation(document: Document) -> tuple[str, list[Turn]]:

@@ -17,6 +17,19 @@ from wardround.corpus.rules import answer_leaked
 from wardround.corpus.template import Value, items_of
 from wardround.corpus.text import bare
 
+_GLUED = re.compile(
+    r"(?<=（)[A-Za-z][A-Za-z]{17,}(?:[ -][A-Za-z]+)*[，,]?\s*|(?<=\()[A-Za-z][A-Za-z]{17,}(?:[ -][A-Za-z]+)*[，,]?\s*"
+)
+_EMPTY = re.compile(r"（\s*）|\(\s*\)")
+_HEADING = re.compile(
+    r"[^，。；：:\n]{0,16}?(?:日常预防|预防|病因|发病原因|病因(?:与|和|及)发病机[制理])\s*[：:]?\n"
+)
+_NEXT_HEADING = re.compile(
+    r"(?:^|\n)[^，。；\n]{0,16}(?:健康教育|发病机[制理]|专业指导|护理)\s*[：:]?(?:\n|$)"
+)
+_NO_DEFINITION = re.compile(
+    r"[^，。]{0,24}(?:常见于|多见于|好发于|常缺乏|有多种表现|占[^，。]{0,24}[%％]|是[^，。]{0,8}常见(?:的)?(?:病|疾病|多发病)(?=[，。]))"
+)
 ENOUGH = 3
 """Items that a case must have; a list is not made shorter than that for the sake of style."""
 
@@ -40,10 +53,32 @@ def kept(name: str, value: Value, title: str = "") -> Value:
     )
 
 
+def told(value: Value) -> Value:
+    """A text of the entry without what a web page lost or left: a foreign name whose words run into each other
+    (radiationpneumonitis), and a heading that only repeats what is asked."""
+    if not isinstance(value, str):
+        return value
+    text = _EMPTY.sub("", _GLUED.sub("", value))
+    heading = _HEADING.match(text)
+    if heading is None or _NEXT_HEADING.search(text, heading.end()):
+        return text
+    return text[heading.end() :]
+
+
+def defines(desc: str) -> bool:
+    """Whether a description begins by saying what the disease is, not how common it is or whom it befalls."""
+    return _NO_DEFINITION.match(desc) is None
+
+
+def signs(symptoms: Value) -> tuple[str, ...]:
+    """The symptoms and signs without what only a laboratory finds."""
+    return tuple(i for i in items_of(symptoms) if not cues().laboratory.search(i))
+
+
 def joined(items: Iterable[str]) -> tuple[str, ...]:
     """Ways of treatment, where what stood before 支持性治疗 in one phrase is joined to it again."""
     found: list[str] = []
-    for item in items:
+    for item in (i.lstrip("，、；。,;. ") for i in items):
         above = re.split(r"[，、]", found[-1])[-1] if found else ""
         if above in cues().stubs and item.startswith("支持"):
             found[-1] += cues().stubs[above] + item
@@ -54,15 +89,29 @@ def joined(items: Iterable[str]) -> tuple[str, ...]:
 
 def reported(value: Value, title: str, crowd: str) -> Value:
     """Symptoms without those that a patient would have to put into words, where only infants fall ill."""
-    infants = "新生儿" in title or (_INFANT.search(crowd or title) and not _OLDER.search(crowd))
-    if not value or not infants:
+    if not value or not _infants(title, crowd):
         return value
     return tuple(i for i in items_of(value) if not cues().unreported.search(i))
 
 
-def telling(symptoms: Value, title: str) -> Value:
+def feasible(value: Value, title: str, crowd: str) -> Value:
+    """Examinations without those that need a patient who follows instructions, where only infants fall ill."""
+    if not value or not _infants(title, crowd):
+        return value
+    return tuple(i for i in items_of(value) if not cues().instructed.search(i))
+
+
+def _infants(title: str, crowd: str) -> bool:
+    young = _INFANT.search(crowd or title) is not None and not _OLDER.search(crowd)
+    return "新生儿" in title or young
+
+
+def telling(symptoms: Value, title: str, crowd: str = "") -> Value:
     """The symptoms that say more than that somebody is ill; () when a disease can't be looked for from what is listed:
-    one such symptom needs three others, two need one. What gives the disease's name away counts for nothing."""
+    one such symptom needs three others, two need one. What gives the disease's name away counts for nothing,
+    and no poisoning is found without a word of who is exposed."""
+    if "中毒" in title and (not crowd or answer_leaked(crowd, title)):
+        return ()
     shown = [i for i in items_of(symptoms) if not answer_leaked(i, title)]
     found = tuple(i for i in shown if not cues().unspecific.fullmatch(bare(i)))
     return found if len(found) + len(shown) > ENOUGH + 1 else ()
@@ -78,4 +127,19 @@ def _whole(items: list[str]) -> tuple[str, ...]:
     """The items without those said again as a part of another, in their order, if enough are left."""
     distinct = tuple(dict.fromkeys(items))
     left = tuple(i for i in distinct if not any(i != other and i in other for other in distinct))
-    return left if len(left) >= ENOUGH else distinct
+    one = _said_once(left)
+    return next((found for found in (one, left) if len(found) >= ENOUGH), distinct)
+
+
+def _said_once(items: tuple[str, ...]) -> tuple[str, ...]:
+    """The items without those that say again, of the same or another part, what one before says with another word
+    (发绀, 面色青紫)."""
+    found: list[str] = []
+    seen: set[int] = set()
+    for item in items:
+        group = next((n for n, same in enumerate(cues().same) if same.search(item)), None)
+        if group is None or group not in seen:
+            found.append(item)
+        if group is not None:
+            seen.add(group)
+    return tuple(found)

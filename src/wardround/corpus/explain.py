@@ -13,7 +13,8 @@ import msgspec
 
 from wardround import taxonomy
 from wardround.corpus import rules as r
-from wardround.corpus.matching import Attempt, Limits, attempts
+from wardround.corpus.checks import Limits
+from wardround.corpus.matching import Attempt, attempts
 from wardround.corpus.recipes import Rule
 from wardround.corpus.specialty import Specialty, specialty_of
 from wardround.records import Document, Record, Sample

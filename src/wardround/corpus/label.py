@@ -16,7 +16,8 @@ from functools import cache
 
 from wardround import taxonomy
 from wardround.artifact import digest_of
-from wardround.corpus.matching import Limits, attempts
+from wardround.corpus.checks import Limits
+from wardround.corpus.matching import attempts
 from wardround.corpus.recipes import Rule
 from wardround.corpus.values import question_pairs
 from wardround.journal import Journal

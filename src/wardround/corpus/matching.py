@@ -6,34 +6,34 @@ what came of it. Both composing and explaining read it, so what is explained is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from wardround import taxonomy
-from wardround.corpus import chat, template, triage
 from wardround.corpus import rules as r
-from wardround.corpus.cases import before_differential, differential, finding, is_choice
+from wardround.corpus import template
+from wardround.corpus.cases import (
+    before_differential,
+    differential,
+    finding,
+    is_choice,
+    says_diagnosis,
+)
+from wardround.corpus.checks import Limits, broken
 from wardround.corpus.recipes import Recipe, Rule, of_kind, rule_of
 from wardround.corpus.template import Value
-from wardround.corpus.text import cut_short, points
+from wardround.corpus.text import points
 from wardround.corpus.values import Values, source_field, values_of
 from wardround.metrics.overlap import normalise
-from wardround.records import Document, Record, Sample
+from wardround.records import Document, Sample
 from wardround.taxonomy import Task
 
-CASE, CONSULTATION = "case", "consultation"
+CASE = "case"
 ANSWERED = {"treatment_plan": "treatment", "initial_diagnosis": "initial"}
 """Task → the case value that holds the answer to a question for it."""
 
 Outcome = Literal["made", "not_matched", "missing", "other_rule", "broken", "not_asked"]
-
-
-class Limits(Record, frozen=True, kw_only=True):
-    """Lengths in characters that a sample's own text (without instruction) and its output must keep to."""
-
-    min_input: int = 4
-    min_output: int = 20
-    max_output: int = 2000
 
 
 class Attempt(NamedTuple):
@@ -95,7 +95,7 @@ def attempts(
     return Tried(_attempts(document, work, failed, tasks, limits, wordings, tell), unmatched)
 
 
-_KINDS = frozenset({"encyclopedia", CASE, "choice", CONSULTATION, "passage", "fhir"})
+_KINDS = frozenset({"encyclopedia", CASE, "choice", "consultation", "passage", "fhir"})
 
 
 def _attempts(
@@ -194,7 +194,7 @@ def _part(rule: Rule, answer: str, asked: int) -> str:
     return differential(answer) or (answer if asked == 1 else "")
 
 
-_FOUND = ("line", "basis", "diagnosis", "points", *ANSWERED.values())
+_FOUND = ("line", "basis", "diagnosis", "named", "points", *ANSWERED.values())
 
 
 def _with_answers(whole: Values, asked: list[tuple[Rule, int, Values]]) -> Values:
@@ -208,11 +208,17 @@ def _with_answers(whole: Values, asked: list[tuple[Rule, int, Values]]) -> Value
         name = ANSWERED.get(rule.recipe.task)
         if name and part:
             told.setdefault(name, part)
+    # What the record itself says under 诊断 is not said again behind it.
+    if told.get("diagnosis") and not says_diagnosis(whole.text("text")):
+        told["named"] = told["diagnosis"]
     return whole.over(**told)
 
 
 def _answers(whole: Values) -> dict[str, Value]:
     return {name: value for name in _FOUND if (value := whole.get(name))}
+
+
+_NO_SIGN = re.compile(r"(?:无|未见)(?:明显)?(?:阳性发现|阳性体征|异常)[。；]?$")
 
 
 def _diagnosis_values(line: str, basis: str, diagnosis: str) -> dict[str, Value]:
@@ -221,8 +227,8 @@ def _diagnosis_values(line: str, basis: str, diagnosis: str) -> dict[str, Value]
         "line": line,
         "basis": basis,
         "diagnosis": diagnosis,
-        # The first points of a basis are history and signs: what an initial diagnosis stands on.
-        "points": tuple(found[:2]),
+        # Without what speaks for no disease; the case holds the tests too, so they may stand in the reason.
+        "points": tuple(p for p in found if not _NO_SIGN.search(p)),
     }
     return {k: v for k, v in values.items() if v}
 
@@ -252,9 +258,9 @@ def _made(
     if asked is None or output is None:
         return Attempt(rule, suffix, number, "missing", tuple(missing or _empty(rule, given)))
     sample = _sample(document, rule, suffix, given, asked, output, wordings)
-    broken = _broken(rule, sample, asked, values, given, limits)
-    if broken:
-        return Attempt(rule, suffix, number, "broken", (broken,), sample)
+    why = broken(rule, sample, asked, values, given, limits)
+    if why:
+        return Attempt(rule, suffix, number, "broken", (why,), sample)
     return Attempt(rule, suffix, number, "made", (), sample)
 
 
@@ -324,70 +330,6 @@ def _framed(task: Task, text: str, instruction: str) -> str:
 def _source_fields(document: Document, rule: Rule, values: Values) -> tuple[str, ...]:
     used = [f for t in (rule.input, rule.output) for f in template.fields(t) if values.get(f)]
     return tuple(dict.fromkeys(source_field(document.kind, f) for f in used))
-
-
-def _broken(
-    rule: Rule, sample: Sample, asked: str, values: Values, given: Values, limits: Limits
-) -> str:
-    """The first rule a sample breaks; "" when it keeps them all. `values` still hold what `given` hides."""
-    recipe, output = rule.recipe, sample.output
-    hidden = values.get(recipe.hides) if recipe.hides else None
-    used = [v for f in template.fields(rule.output) if isinstance(v := given.get(f), str) and v]
-    checks: list[tuple[str, Callable[[], bool]]] = [
-        ("input_too_short", lambda: len(asked) < limits.min_input),
-        ("truncated", lambda: any(cut_short(v) for v in (output, *used))),
-        ("output_too_short", lambda: len(output) < limits.min_output),
-        ("output_too_long", lambda: len(output) > limits.max_output),
-        ("cites_absent_text", lambda: r.cites_absent_text(output, asked)),
-        ("talks_about_answering", lambda: r.talks_about_answering(output)),
-        ("answer_leaked", lambda: isinstance(hidden, str) and r.answer_leaked(asked, hidden)),
-        ("garbled", lambda: r.garbled(asked) or r.garbled(output)),
-    ]
-    if recipe.kind == "case" and recipe.input.startswith("{text}"):
-        checks.append(("side_conflict", lambda: r.side_conflict(output, asked)))
-    if recipe.task == "triage":
-        department = next(iter(r.departments_in(output.split("\n")[0])), "")
-        checks += [
-            ("several_departments", lambda: r.several_departments(output)),
-            ("emergency_missed", lambda: triage.emergency_missed(asked, department)),
-            ("wrong_age_department", lambda: triage.wrong_age_department(asked, department)),
-            ("wrong_department", lambda: triage.wrong_department(asked, department)),
-        ]
-    if recipe.kind == CONSULTATION:
-        checks += _of_reply(rule, given, asked, output)
-    checks.append((
-        "nothing_beyond_input",
-        lambda: not recipe.extractive and r.nothing_beyond_input(output, asked),
-    ))  # fmt: skip
-    return next((name for name, breaks in checks if breaks()), "")
-
-
-def _of_reply(
-    rule: Rule, values: Values, asked: str, output: str
-) -> list[tuple[str, Callable[[], bool]]]:
-    """What a doctor's reply to a patient must not be, when it is the reference."""
-    raw, used = values.text("raw_answer"), template.fields(rule.output)
-    words = f"{asked}\n{raw}" if {"answer", "inquiries"} & set(used) else asked
-    swapped = ("reworded_by_machine", lambda: chat.reworded(words))
-    if "answer" not in used:
-        return [swapped]
-    reply = values.text("reply")
-    return [
-        swapped,
-        ("advertises", lambda: chat.advertises(raw)),
-        ("speaks_to_patient", lambda: chat.to_patient(output)),
-        ("thin_answer", lambda: chat.thin(reply)),
-        ("starts_midway", lambda: r.starts_midway(output)),
-        ("unpunctuated", lambda: r.unpunctuated(output)),
-        (
-            "off_topic",
-            lambda: _query(rule) and (r.off_topic(output, asked) or chat.misses(output, asked)),
-        ),
-    ]
-
-
-def _query(rule: Rule) -> bool:
-    return taxonomy.tasks()[rule.recipe.task].takes == "query"
 
 
 def same_question(sample: Sample) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wardround import taxonomy
 from wardround.corpus.balance import Balance
-from wardround.corpus.matching import Limits
+from wardround.corpus.checks import Limits
 from wardround.corpus.refine import OnBroken
 from wardround.corpus.shards import Making
 from wardround.errors import UsageError

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 
 from wardround import taxonomy
 from wardround.corpus import numerals
+from wardround.corpus.cues import cues
 from wardround.corpus.folded import narrow
 from wardround.corpus.text import CIRCLED, cut_short
 from wardround.metrics.overlap import normalise
@@ -33,6 +34,11 @@ RULES: dict[str, str] = {
     "thin_answer": "除就医、休息等套话外内容太少",
     "off_topic": "没有回答所问的内容",
     "starts_midway": "分条序号不从第一条开始，前文缺失",
+    "list_restarts": "分条序号中途又从一开始，小标题缺失",
+    "basis_not_told": "诊断依据中有病例没有的症状",
+    "contradicts_case": "所述年龄或家族史与病例不符",
+    "unsure_diagnosis": "确诊的答案仍是疑诊",
+    "no_distinction": "鉴别诊断没有鉴别要点",
     "unpunctuated": "长句没有标点，不可读",
     "speaks_to_patient": "仍是对患者说话或寒暄",
     "emergency_missed": "有急诊指征，却分诊到普通门诊科室",
@@ -57,15 +63,12 @@ RULES: dict[str, str] = {
 }
 """Rule → what it means, in Chinese: shown in reports, and told to a model that is asked to try again."""
 
-_SAYS = (
-    "抱歉", "对不起", "很遗憾", "作为", "无法", "不能", "没有", "sorry", "as an ai", "cannot", "can't",
-)  # fmt: skip
-"""One of these is in every apology: looking for words costs a tenth of looking for a pattern."""
-_OWN = (
-    "参考", "资料", "原文", "原答案", "材料", "文本", "段落", "文中", "书本知识", "中提到", "中指出", "中所述",
-    "教科书", "教材", "课本", "书", "文献", "文章", "前文", "上文", "本文", "该文", "百科", "词条", "段话", "段文字",
-    "according to the", "based on the", "<",
-)  # fmt: skip
+_SAYS = re.compile("抱歉|对不起|很遗憾|作为|无法|不能|没有|sorry|as an ai|cannot|can't")
+"""One of these is in every apology: a search for words that begin in few ways costs a tenth of one for the pattern."""
+_OWN = re.compile(
+    "参考|资料|原文|原答案|材料|文本|段落|文中|书本知识|中提到|中指出|中所述|教科书|教材|课本|书|文献|文章|前文|上文|本文|该文|百科|词条|段话|段文字|"
+    "according to the|based on the|<"
+)
 """Likewise of what speaks of its own source."""
 
 _CITES = re.compile(
@@ -115,12 +118,8 @@ def apology_or_refusal(output: str) -> bool:
     return _holds(output, _SAYS) and bool(_APOLOGY.search(output))
 
 
-def _holds(text: str, words: tuple[str, ...]) -> bool:
-    plain = _uncased(text)
-    for word in words:  # noqa: SIM110 (a generator takes twice as long)
-        if word in plain:
-            return True
-    return False
+def _holds(text: str, words: re.Pattern[str]) -> bool:
+    return words.search(_uncased(text)) is not None
 
 
 @lru_cache(maxsize=64)
@@ -173,6 +172,78 @@ def starts_midway(output: str) -> bool:
     """Whether its numbered points begin with another number than one: what stood before is gone."""
     m = _FIRST_NUMBER.search(output)
     return m is not None and (m[1] or str(CIRCLED.index(m[2]) + 1)) not in ("1", "01")
+
+
+_LINE_NUMBER = re.compile(r"[ ]*([（(]?)(\d{1,2})([)）、．.])(?!\d)")
+
+
+def list_restarts(output: str) -> bool:
+    """Whether the next line behind a numbered one begins again with one in the same style: what the second list is of
+    stood between them and is gone. So is what a paragraph that begins with 它们 speaks of."""
+    if _SUBJECT_LOST.search(output):
+        return True
+    above = ("", 0)
+    for line in output.split("\n"):
+        m = _LINE_NUMBER.match(line)
+        style, number = (f"{m[1]}{m[3]}", int(m[2])) if m else ("", 0)
+        if number == 1 and above[1] > 1 and style == above[0]:
+            return True
+        above = style, number
+    return False
+
+
+_SUBJECT_LOST = re.compile(r"(?:^|\n)它们?(?=[都是在也的会可能])")
+_TO_READER = re.compile(r"[你您]|宝宝|家长们|朋友们|老板|我们应该|告诉大夫")
+
+
+def speaks_to_reader(output: str) -> bool:
+    """Whether an entry speaks to lay readers (你, 宝宝): it was written for parents or workers, not for a doctor."""
+    return _TO_READER.search(output) is not None
+
+
+_DIAGNOSES = re.compile(
+    r"诊断(?!的?(?:要点|方法|标准))|考虑|符合|可能|怀疑|提示|[病炎癌瘤症伤裂疝](?!人|儿|史|例|程|情)"
+)
+
+
+def diagnoses(answer: str) -> bool:
+    """Whether an answer to a question for the diagnosis gives one, in whatever words."""
+    return _DIAGNOSES.search(answer) is not None
+
+
+_DISTINGUISHES = re.compile(
+    r"鉴别|排除|区别|不同|除外|而|可见|检查|阳性|阴性|病史|影像|造影|CT|MRI|超声|X线|镜|病理|活检|指检|体征|发热|[疼痛]|肿[痛胀块]|症状|表现|起病|好发|多发生|一般|早期|较"
+)
+
+
+def distinguishes(differential: str) -> bool:
+    """Whether a differential diagnosis says by what the diseases are told apart, and isn't a classification alone."""
+    return _DISTINGUISHES.search(differential) is not None
+
+
+_AGE = re.compile(r"(?<![0-9])([0-9]{1,3})\s*周?岁")
+_OF_AGE = (
+    (re.compile(r"老年(?:男|女|病人|患者)"), 55, 200),
+    (re.compile(r"中年(?:男|女|病人|患者)"), 35, 65),
+    (re.compile(r"(?<!中)青年(?:男|女|病人|患者)"), 14, 45),
+)
+_FAMILY_ILL = re.compile(r"家族史阳性|有[^，。；]{0,8}家族史")
+_FAMILY_WELL = re.compile(r"(?:否认|无)[^，。；]{0,6}家族|家族史[：:]?(?:否认|无|阴性)")
+
+
+def contradicts_case(output: str, given: str) -> bool:
+    """Whether an answer tells another age or family history of the patient than the case."""
+    age = _AGE.search(given)
+    if age and any(p.search(output) and not low <= int(age[1]) < high for p, low, high in _OF_AGE):
+        return True
+    return _FAMILY_ILL.search(output) is not None and _FAMILY_WELL.search(given) is not None
+
+
+def basis_not_told(basis: str, told: str) -> bool:
+    """Whether the basis of a diagnosis names two complaints that the case doesn't tell of: of each, a character stands
+    nowhere in the case. One may be another word for what is told (消瘦, 体重下降)."""
+    known = set(told)
+    return sum(not set(word) <= known for word in cues().complaints.distinct(basis)) > 1
 
 
 _RUN_ON = re.compile(r"[\u3400-\u9fff]{45}")
@@ -241,8 +312,22 @@ def side_conflict(output: str, given: str) -> bool:
     )
 
 
+def sides_differ(case: str) -> bool:
+    """Whether a record contradicts itself: the tests find on one side alone what the patient's story has on the other."""
+    story, heading, tests = case.partition("\n辅助检查\n")
+    if not heading or "双侧" in case:
+        return False
+    before, behind = ({(m[2], m[1]) for m in _SIDED.finditer(t)} for t in (story, tests))
+    return any(
+        (organ, other) in behind and (organ, side) not in behind and (organ, other) not in before
+        for organ, side in before
+        for other in "左右"
+        if other != side
+    )
+
+
 _GARBLED = re.compile(
-    r"[\ufffd\ue000-\uf8ff□]|[\u3400-\u9fff]Up[\u3400-\u9fff]|&#?[a-z0-9]{2,6};|\?{3,}|锟斤拷"
+    r"[\ufffd\ue000-\uf8ff□]|[\u3400-\u9fff]Up[\u3400-\u9fff]|&#?[a-z0-9]{2,6};|\?{3,}|锟斤拷|[\u3400-\u9fff][⒑-⒛][\u3400-\u9fff]|(?:吸|侵|摄|渗)人(?![体类工员群口造与民次])|化台物"
 )
 
 

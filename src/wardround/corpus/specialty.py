@@ -20,7 +20,8 @@ from wardround.errors import InputError
 from wardround.records import Document, Record
 
 By = Literal["department", "words", "none"]
-IN_TITLE, IN_TEXT, FIRST = 6, 2, 10
+IN_TITLE, IN_TEXT, FIRST = 6, 2, 11
+"""FIRST is odd, so that whom the illness befell decides where the words for two specialties weigh the same."""
 MOST_TEXT = 400
 _DRAWER = re.compile(r"(?:综合|其[它他]|门诊|急诊|病房)$")
 

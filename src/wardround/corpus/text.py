@@ -10,6 +10,7 @@ import html
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 
 from wardround.corpus.folded import simplified
 
@@ -70,6 +71,7 @@ _STEPS: tuple[_Step, ...] = (
     # Pointers to figures and tables that are not there, then brackets with nothing in them.
     (tuple("图表"), re.compile(r"[（(](?:详?见|如|参见)?\s*[图表]\s*\d[^）)\n]{0,8}[）)]"), ""),
     (tuple("（(【“"), re.compile(r"（[\s，、；。：]*）|\([\s,;]*\)|【\s*】|“\s*”"), ""),
+    (("患", "病", "直"), re.compile(r"(患者|病人|患儿|直径)\1"), r"\1"),
     (("--",), re.compile(r"(?<=\d)\s*-{2,}\s*(?=\d)"), "～"),
     (tuple(STOP), re.compile(rf"(?<=[，、；：])[，、；：]+|[，、；：]+(?=[。！？])|(?<=[。！？])[{STOP}]+"), ""),
     (tuple(" \t"), re.compile(rf"(?<=[{STOP}（）{CIRCLED}])[ \t]+(?=[{WIDE}])|(?<=[{WIDE}])[ \t]+(?=[{STOP}（）])"), ""),
@@ -185,6 +187,16 @@ def opening(text: str, at_least: int = 40) -> str:
         if len(out) >= at_least:
             break
     return sentence(out)
+
+
+def renumbered(text: str) -> str:
+    """Text whose one list of circled numbers skips one (①②③⑤) with its numbers in their order; other text as it is."""
+    found = [CIRCLED.index(c) + 1 for c in text if c in CIRCLED]
+    skips = found and found[0] == 1 and all(a < b for a, b in pairwise(found))
+    if not skips or found[-1] == len(found):
+        return text
+    marks = iter(CIRCLED)
+    return re.sub(f"[{CIRCLED}]", lambda _: next(marks), text)
 
 
 def points(text: str) -> list[str]:

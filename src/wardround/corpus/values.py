@@ -4,10 +4,11 @@ A document has values of its own, and those of kinds case and consultation one s
 answer. Most rules fail on the question's words alone, so what costs time (cleaning a reply, finding complaints)
 waits until a rule gets that far.
 
-    encyclopedia  its fields (lists by `corpus.entries`), name, defining (desc, when it begins with
-                  the name), illness (name, unless it is a complaint), telling (symptoms that few diseases share)
+    encyclopedia  its fields (lists by `corpus.entries`), name, definition (desc, when it says what the disease is), defining
+                  (the same, when it begins with the name), illness (name, unless it is a complaint), telling (symptoms that
+                  few diseases share), signs (symptoms that no laboratory had to find)
     case          text, chief, history, past, no_past (a line that says so, when the text tells of none), exam, tests,
-                  disease, department · pair: question, answer
+                  disease, department · pair: question, answer, learnt (what the question itself tells as found since)
     choice        stem (the case before the question), asks (the question, opened), answer_text, others (the
                   other options), explanation (without option letters), is_case
     consultation  title, told (what the patient tells first, without questions), teller, complaints (not denied),
@@ -49,6 +50,11 @@ _ELLIPTIC = re.compile(
     r"^(?:那|这|它|除了|如果|若|听|明白|了解|好的|还有|具体|另外|此外|对于)|[，,]?(?:这种|这个|该|此|上述)(?:种|项)?"
 )
 _THIS_ONE = re.compile(r"病人|患者|患儿|本例|该例|此例|本病例|下一步|此时")
+_LEARNT = re.compile(
+    r"([^，。？]{2,40}(?:确定|证实|确诊|明确|提示)(?:为|是|有|病人|患者|本例)[^，。？]{2,30})，"
+)
+_CHATTY = re.compile(r"[？?]|据说|听说|真的吗|这个?时候")
+_GOES_ON = re.compile(r"(?:那么?)?(?:还有|除了|除此|其他|另外)")
 _GREETING = re.compile(
     r"^(?:(?:医生|大夫)?[，,]?(?:您|你)好(?:啊)?[，,]?(?:医生|大夫)?[，,！!。～~ ]*|(?:医生|大夫)[，,！!：:])+"
 )
@@ -126,14 +132,19 @@ def _entry(document: Document) -> tuple[Values, Pairs]:
     crowd = "、".join(template.items_of(document.fields.get("easy_get", "")))
     symptoms = entries.reported(lists.get("symptom", ()), document.title, crowd)
     lists["symptom"] = symptoms
-    desc = str(document.fields.get("desc", ""))
+    lists["check"] = entries.feasible(lists.get("check", ()), document.title, crowd)
+    for name in ("desc", "cause", "prevent"):
+        lists[name] = entries.told(lists.get(name, ""))
+    desc = str(lists["desc"])
     # What an entry on 苯中毒 says first of benzene is no reason for a diagnosis.
-    defining = desc if r.core_name(document.title) in desc[: len(document.title) + 8] else ""
+    named = r.core_name(document.title) in desc[: len(document.title) + 8]
+    defining = desc if named and entries.defines(desc) else ""
     # A complaint (咯血) is no diagnosis to be found from the complaints that are left without it.
     illness = "" if document.title in cues().complaints.distinct(document.title) else document.title
     own: dict[str, Value] = {
         "name": document.title, "defining": defining, "illness": illness,
-        "telling": entries.telling(symptoms, document.title),
+        "telling": entries.telling(symptoms, document.title, crowd), "signs": entries.signs(symptoms),
+        "definition": desc if entries.defines(desc) else "",
     }  # fmt: skip
     return Values({**lists, **own}), []
 
@@ -150,7 +161,10 @@ def _case(document: Document) -> tuple[Values, Pairs]:
     for number, (question, answer) in enumerate(question_pairs(document), start=1):
         named = len(core) > 2 and core in question and not _THIS_ONE.search(question)
         about = "disease" if named else "patient"
-        ready: dict[str, Value] = {"question": question, "answer": answer, "about": about}
+        learnt = _LEARNT.match(question)
+        ready: dict[str, Value] = {
+            "question": question, "answer": answer, "about": about, "learnt": learnt[1] if learnt else "",
+        }  # fmt: skip
         pairs.append((number, Values(ready, under=whole)))
     return whole, pairs
 
@@ -220,7 +234,7 @@ def _situation(v: Values) -> Value:
     asks = narrative.question(question) or typeset(question)
     if not told or not v.get("teller"):
         return "" if later else f"问题：{asks}"
-    if later and "术" in question and not _OPERATED.search(told):
+    if later and (_GOES_ON.match(asks) or ("术" in question and not _OPERATED.search(told))):
         return ""
     return f"{v.text('teller')}：{told}\n问题：{asks}"
 
@@ -236,7 +250,8 @@ def _general(v: Values) -> Value:
     least, most = GENERAL_LENGTH
     for text in (v.text("headline"), v.text("question")):
         plain = re.sub(r"(?:请问|想问一?下|想了解一?下?|你好|您好)[，,！!：:]?", "", text.strip())
-        if least <= len(plain) <= most and not _PERSONAL.search(plain):
+        chatty = _CHATTY.search(plain.rstrip("？?"))
+        if least <= len(plain) <= most and not _PERSONAL.search(plain) and not chatty:
             # A later question must say what it is about: nothing before it stands in the sample.
             if v.get("later") and (_ELLIPTIC.search(plain) or not names_illness(plain)):
                 continue
@@ -319,7 +334,7 @@ _OF: dict[str, Callable[[Document], tuple[Values, Pairs]]] = {
 _FROM: dict[str, dict[str, str]] = {
     "case": {"disease": "title", "department": "department"}
     | dict.fromkeys(("text", "chief", "history", "past", "no_past", "exam", "tests"), "description"),
-    "encyclopedia": {"defining": "desc", "illness": "name", "telling": "symptom"},
+    "encyclopedia": {"defining": "desc", "definition": "desc", "illness": "name", "telling": "symptom", "signs": "symptom"},
     "choice": dict.fromkeys(("stem", "asks", "is_case"), "question")
     | {"others": "options", "answer_text": "answer_text", "explanation": "explanation"},
     "consultation": dict.fromkeys(("told", "situation", "teller", "complaints", "illness", "grounds", "question", "general", "asked_first"), "questions")
