@@ -19,7 +19,7 @@ from wardround.artifact import Artifact
 from wardround.corpus import held_out
 from wardround.corpus.build import build
 from wardround.corpus.shards import compared_text
-from wardround.errors import UsageError
+from wardround.errors import InputError, UsageError
 from wardround.records import Dialogue, Document, Exclusion, Sample
 
 STEM = "患者女，46岁，反复上腹痛半年，餐后加重，伴夜间反酸，查体剑突下压痛，胃镜见胃窦小弯侧溃疡一处，表面覆白苔"
@@ -169,6 +169,8 @@ def test_short_questions_are_kept_out_and_unreadable_rows_told(
     assert "1 of their rows could not be read" in made.file("README.md").read_text(encoding="utf-8")
     assert f"held.jsonl, row {len(rows) + 1}: malformed JSON" in capsys.readouterr().err
     accounted(made)
+    with pytest.raises(InputError, match=rf"held\.jsonl, row {len(rows) + 1}: malformed JSON"):
+        build(files, tmp_path / "strictly", quick(held_out=(held,), strict=True))
 
 
 def test_a_held_out_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from wardround.corpus import refine as refining
 from wardround.corpus import rules as named_rules
 from wardround.corpus.formats import sources_of
 from wardround.corpus.gather import Gathered
+from wardround.corpus.held_items import Unread, read_items
 from wardround.corpus.making import Sources, make
 from wardround.corpus.options import SAME_ANYWAY, BuildOptions, making_of, tasks_of
 from wardround.corpus.rewritten import HERE as REQUIRED
@@ -89,7 +90,17 @@ def find(sources: Sequence[Path], options: BuildOptions) -> Sources:
     if options.strict and aside:
         first = aside[0]
         raise InputError(first.detail, path=Path(first.file), hint="mend it or leave it out")
+    if options.strict:
+        for path in options.held_out:
+            read_items(Path(path), _refuse)
     return Sources(files=tuple(files), aside=tuple(aside))
+
+
+def _refuse(unread: Unread) -> None:
+    raise InputError(
+        f"{unread.reason}: nothing could be held against it", path=unread.file, row=unread.row,
+        hint="mend the row or leave it out, or build without --strict",
+    )  # fmt: skip
 
 
 def config_of(
