@@ -28,14 +28,13 @@ from wardround.records import Answer, Record, Sample
 HERE = Path(__file__).with_name("required.yaml")
 SHORTEST, LONGEST, SLACK = 0.4, 2.5, 200
 """A rewrite is `SHORTEST` to `LONGEST` times as long as its reference, give or take `SLACK` characters above."""
-CHINESE = 0.5
-"""Least share of Chinese characters among a Chinese rewrite's letters."""
 REPEATED, LEAST_REPEATED = 0.25, 8
 """A rewrite says too much again when this share of it are sentences, each of so many letters at least, that it has said before."""
 
 _SENTENCE_END = re.compile(r"[。！？；\n.!?](?:(?<=[。！？；\n])[。！？；\n]*|(?<=[a-z][.!?])\s)")
 """Its first characters stand first, so that a search skips all others quickly."""
-_ITEM = re.compile(r"\s*(?:[（(]?[0-9一二三四五六七八九十]{1,3}[)）、.．]|[-*•·])\s*")
+_ITEM_FIRST = frozenset("（(0123456789一二三四五六七八九十-*•·")
+_ITEM = re.compile(r"^(?:[（(]?[0-9一二三四五六七八九十]{1,3}[)）、.．]|[-*•·])\s*")
 _HAN = re.compile(r"[\u3400-\u9fff]+")
 _LETTER = re.compile(r"[A-Za-z]+")
 _OPENING = 80
@@ -142,15 +141,17 @@ def _missing_part(text: str, reference: str, task: str) -> str:
 
 def wrong_language(text: str, reference: str) -> bool:
     """Whether a Chinese reference became a text that is not mostly Chinese."""
+    return not _chinese(text) and _chinese(reference)
 
-    def chinese(of: str) -> float:
-        latin = sum(map(len, _LETTER.findall(of)))
-        if not latin:
-            return 1.0
-        han = sum(map(len, _HAN.findall(of)))
-        return han / (han + latin)
 
-    return chinese(text) < CHINESE <= chinese(reference)
+def _chinese(text: str) -> bool:
+    """Whether at least as many letters are Chinese characters as Latin: mostly the first sentence tells."""
+    latin = sum(map(len, _LETTER.findall(text)))
+    for han in _HAN.finditer(text) if latin else ():
+        latin -= han.end() - han.start()
+        if latin <= 0:
+            return True
+    return latin <= 0
 
 
 def repeats_itself(text: str, reference: str) -> bool:
@@ -163,14 +164,16 @@ def _repeated(text: str) -> float:
     """The share of a text's letters in sentences that stood in it before; short ones (多饮水。) may come again, but not
     the text as a whole."""
     pieces = [s.strip() for s in _SENTENCE_END.split(text)]
-    pieces = [s[m.end() :] if (m := _ITEM.match(s)) else s for s in pieces]
+    pieces = [s if s[:1] not in _ITEM_FIRST else _ITEM.sub("", s, 1) for s in pieces]
     letters = "".join(pieces)
     period = (letters + letters).find(letters, 1) if len(letters) >= LEAST_REPEATED else -1
     if 0 < period < len(letters):
         return 1 - period / len(letters)
     longer = [s for s in pieces if len(s) >= LEAST_REPEATED]
-    again = sum(map(len, longer)) - sum(map(len, dict.fromkeys(longer)))
-    return again / len(letters) if letters else 0.0
+    once = set(longer)
+    if len(once) == len(longer):
+        return 0.0
+    return (sum(map(len, longer)) - sum(map(len, once))) / len(letters)
 
 
 def department_changed(text: str, reference: str) -> bool:

@@ -63,13 +63,15 @@ RULES: dict[str, str] = {
 }
 """Rule → what it means, in Chinese: shown in reports, and told to a model that is asked to try again."""
 
-_SAYS = re.compile("抱歉|对不起|很遗憾|作为|无法|不能|没有|sorry|as an ai|cannot|can't")
-"""One of these is in every apology: a search for words that begin in few ways costs a tenth of one for the pattern."""
-_OWN = re.compile(
+_SAYS = "抱歉|对不起|很遗憾|作为|无法|不能|没有|sorry|as an ai|cannot|can't"
+"""One of these is in every apology."""
+_OWN = (
     "参考|资料|原文|原答案|材料|文本|段落|文中|书本知识|中提到|中指出|中所述|教科书|教材|课本|书|文献|文章|前文|上文|本文|该文|百科|词条|段话|段文字|"
     "according to the|based on the|<"
 )
 """Likewise of what speaks of its own source."""
+_TELLING = re.compile(f"{_SAYS}|{_OWN}")
+"""Seldom found, and quick to look for, as its words begin in few ways: a tenth of the time of the patterns themselves."""
 
 _CITES = re.compile(
     r"书本知识|‹[^›]{1,12}›|(?:如|见|参见)(?:上|下)?[图表](?:\s*\d|所示)|上文(?:提到|所述)的?图"
@@ -115,21 +117,17 @@ def talks_about_answering(output: str) -> bool:
 
 def apology_or_refusal(output: str) -> bool:
     """Whether it apologises or declines."""
-    return _holds(output, _SAYS) and bool(_APOLOGY.search(output))
-
-
-def _holds(text: str, words: re.Pattern[str]) -> bool:
-    return words.search(_uncased(text)) is not None
+    return _telling(output) and _APOLOGY.search(output) is not None
 
 
 @lru_cache(maxsize=64)
-def _uncased(text: str) -> str:
-    return text.casefold()
+def _telling(text: str) -> bool:
+    return _TELLING.search(text.casefold()) is not None
 
 
 def mentions_passage(output: str, given: str = "") -> bool:
     """Whether it speaks of its own source; wording that `given` already has is no sign of that."""
-    return _holds(output, _OWN) and any(m[0] not in given for m in _PASSAGE.finditer(output))
+    return _telling(output) and any(m[0] not in given for m in _PASSAGE.finditer(output))
 
 
 def new_share(output: str, given: str) -> float:
