@@ -204,3 +204,24 @@ def test_a_picture_that_is_another_now_is_missing_from_the_curve(
     assert (point["answers"], point["missing"]) == (2, 1)
     with pytest.raises(UsageError, match="the sets are of"):
         curve([], [run], tmp_path / "c2")
+
+
+def test_one_who_cannot_tell_counts_among_those_who_voted(films: Path, tmp_path: Path) -> None:
+    yes_no = [("a", "apex_cut", "是"), ("b", "implant", "否"), ("c", "apex_cut", "不能确定")]
+    one = sheet(tmp_path / "one.csv", "cxr_quality", *yes_no, expert="r1")
+    other = [("a", "apex_cut", "unsure"), ("b", "implant", "不能确定"), ("c", "apex_cut", "?")]
+    two = sheet(tmp_path / "two.csv", "cxr_quality", *other, expert="r2")
+    made = extend(films, [one, two], tmp_path / "v2")
+    assert lines(made.file("changes.jsonl")) == []
+    open_ones = lines(made.file("unsettled.jsonl"))
+    assert {(c["case"], c["yes"], c["no"], c["unsure"], c["reason"]) for c in open_ones} == {
+        ("a", 1, 0, 1, "too few experts are sure"),
+        ("b", 0, 1, 1, "too few experts are sure"),
+        ("c", 0, 0, 2, "too few experts are sure"),
+    }
+    third = sheet(tmp_path / "three.csv", "cxr_quality", *yes_no, expert="r3")
+    made = extend(films, [one, two, third], tmp_path / "v3")
+    assert {(c["case"], c["action"]) for c in lines(made.file("changes.jsonl"))} == {
+        ("a", "added"), ("b", "withdrawn"),
+    }  # fmt: skip
+    assert "不能确定" in write_report(made.path).read_text("utf-8")

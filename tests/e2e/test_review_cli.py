@@ -54,6 +54,8 @@ def test_from_questions_to_an_export(store: Store, store_url: str, tmp_path: Pat
     assert {d["field"] for d in status["agreement"]} >= {"medical_correctness"}
     text = wardround("review", "status", "first", *db).stdout
     assert "10 / 10" in text and "Krippendorff" in text
+    assert status["agreement"] != status["agreement_all_rounds"] != []
+    assert text.index("agreement in first rounds") < text.index("agreement in all rounds")
     exported = done("export", "first", *db, "--out", tmp_path / "export")
     assert exported["counts"]["accepted"] > 0
     artifact = open_artifact(tmp_path / "export", "review")

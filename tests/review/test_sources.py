@@ -15,6 +15,7 @@ from tests.benchmarks.test_report_quality import Fixed
 from tests.review.rooms import people
 from tests.tuning.conftest import write_dataset
 from wardround.artifact import open_artifact
+from wardround.benchmarks import cxr_quality, report_quality, retina
 from wardround.benchmarks.agree import agree
 from wardround.benchmarks.disagreements import disagreements
 from wardround.benchmarks.extend import extend
@@ -24,8 +25,10 @@ from wardround.choices import read_questions
 from wardround.corpus.sampling import sheet
 from wardround.corpus.verdicts import read_back
 from wardround.errors import ArtifactError, InputError, UsageError
+from wardround.images import labels
 from wardround.models.names import open_model
 from wardround.review import desk, handing_in, item_sources, opening, sources
+from wardround.review.asked import plain
 from wardround.review.export import export
 from wardround.review.sources import Source
 from wardround.review.study import ReviewIn, StudyConfig
@@ -139,6 +142,13 @@ def test_confirmed_claims_extend_the_set(store: Store, tmp_path: Path) -> None:
     listed = loop.listed(tmp_path)
     source = sources.from_disagreements(listed)
     assert len(source.items) == 2
+    for one in source.items:
+        claim = next(p for p in one.content if p.id == "claim")
+        assert "（描述）" in claim.text and claim.text_en.endswith("(findings)")
+        asked = next(p.text for p in one.body if p.role == "question")
+        assert (
+            "JSON" not in asked and "请检查下面这份CT报告" in asked and "JSON" in one.data["prompt"]
+        )
     who = people(store, 3)
     study = opened(store, source, who, raters=3)
 
@@ -157,8 +167,51 @@ def test_confirmed_claims_extend_the_set(store: Store, tmp_path: Path) -> None:
     out = export(store, "s", tmp_path / "out").path
     made = extend(tmp_path / "set.jsonl", [out / "sheet.csv"], tmp_path / "v2")
     changes = lines(made.path / "changes.jsonl") + lines(made.path / "unsettled.jsonl")
-    assert {(c["case"], c["yes"], c["no"]) for c in changes} == {("a", 2, 0), ("b", 2, 0)}
-    assert all(set(c["experts"]) == {"r1", "r2"} for c in changes)
+    votes = {(c["case"], c["yes"], c["no"], c["unsure"]) for c in changes}
+    assert votes == {("a", 2, 0, 1), ("b", 2, 0, 1)}
+    assert all(set(c["experts"]) == {"r1", "r2", "r3"} for c in changes)
+
+
+def test_the_form_of_an_answer_is_no_part_of_the_question() -> None:
+    """Whatever the benchmarks with claims ask: nothing is left of how to write the answer down, all else stands."""
+    retina_prompts = [p for by_modality in retina.PROMPT.values() for p in by_modality.values()]
+    for prompt in (*cxr_quality.PROMPT.values(), *retina_prompts):
+        asked = plain(prompt.replace("{options}", "肺尖未包全：肺尖在片外。\nDR: 3.5 mm."))
+        assert "答案：" not in asked and "Answer:" not in asked
+        assert (
+            prompt.startswith(asked.split("\n")[0])
+            and "肺尖未包全：肺尖在片外。\nDR: 3.5 mm." in asked
+        )
+    for prompt in report_quality.ASK.values():
+        asked = plain(prompt + "\n\n<报告>\n描述：左肺见结节，大小约1.2cm。\n</报告>")
+        assert (
+            "JSON" not in asked
+            and "{types}" in asked
+            and "描述：左肺见结节，大小约1.2cm。" in asked
+        )
+    assert plain("左肺见结节。右肺清晰。") == "左肺见结节。右肺清晰。"
+    alone = "请只输出一个JSON数组。"
+    assert plain(alone) == alone
+
+
+def test_a_claim_of_a_picture_comes_with_the_picture_first() -> None:
+    row = {
+        "benchmark": "cxr_quality", "case": "a", "turn": 1, "picture": {"modality": "cxr"},
+        "question": cxr_quality.PROMPT["zh"].replace("{options}", "肺尖未包全"),
+    }  # fmt: skip
+    claim = {
+        "claim": "apex_cut",
+        "in_truth": True,
+        "made_by": [],
+        "not_made_by": ["m"],
+        "reasons": [],
+    }
+    made = sources._claim(row, claim, "data:image/png;base64,")
+    assert [p.role for p in made.body] == ["picture", "question"]
+    assert [(p.text, p.text_en) for p in made.content] == [
+        (labels.shown("cxr", "apex_cut"), labels.shown("cxr", "apex_cut", "en"))
+    ]
+    assert made.data["prompt"] == row["question"] and "答案：" not in made.body[1].text
 
 
 def test_disagreements_without_claims_can_not_be_reviewed(tmp_path: Path) -> None:

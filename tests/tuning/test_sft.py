@@ -125,6 +125,13 @@ def test_from_scratch_base_is_made_beside_and_recorded(
     assert tuned.manifest.inputs[1].path == "../model-base"
     with pytest.raises(UsageError, match="no from-scratch base named huge"):
         tune(dataset, "scratch:huge", tmp_path / "other", TUNE)
+    chats = tmp_path / "chats.jsonl"
+    turns = [{"role": "user", "content": "问"}, {"role": "assistant", "content": "答"}]
+    chats.write_text(json.dumps({"messages": turns}) + "\n", encoding="utf-8")
+    options = msgspec.structs.replace(TUNE, accept_unchecked=True)
+    with pytest.raises(UsageError, match="made from a dataset, not from") as refused:
+        tune(chats, "scratch:tiny", tmp_path / "third", options)
+    assert "tune DATASET THIS" in refused.value.hint
 
 
 def test_settings_follow_the_kind_of_base(dataset: Path, base: Path, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Confirmed truths put into a test set: a new version with a digest of its own, and scores over the versions.
 
 Experts fill in the sheet of a disagreement list: a verdict (yes/no, 是/否, 成立/不成立) on each claim and, for a new
-error, its type, place, the words as they stand and as they should. By majority over the experts, and only without a
-tie, a claim that the truth lacks is added and one that it has is withdrawn; whatever can't be done is listed with the
+error, its type, place, the words as they stand and as they should; who can't tell says so (unsure, 不能确定). When more than
+half of all who voted, the unsure among them, are of one mind, a claim that the truth lacks is added and one that it has is withdrawn; whatever can't be done is listed with the
 reason in `unsettled.jsonl`. Nothing else of a case changes, so answers given to one version hold for the next: the
 curve scores every run's answers anew against each version's truth, without asking a model.
 
@@ -22,7 +22,7 @@ from wardround.benchmarks import extend_pictures, extend_reports
 from wardround.benchmarks.data import PICTURES, TESTSET, read_rows
 from wardround.benchmarks.disagreements import read_sheet
 from wardround.benchmarks.record import RunRecord
-from wardround.benchmarks.versions import NO, YES, Kind, Rows, history, version, votes
+from wardround.benchmarks.versions import NO, UNSURE, YES, Kind, Rows, history, version, votes
 from wardround.errors import UsageError
 from wardround.records import decode
 
@@ -80,7 +80,7 @@ def _benchmark(data: Path | None, sheets: Sequence[Path]) -> str:
         row["benchmark"]
         for path in sheets
         for _, row in read_sheet(path)
-        if row["verdict"].lower() in YES | NO and row["benchmark"] in KINDS
+        if row["verdict"].lower() in YES | NO | UNSURE and row["benchmark"] in KINDS
     }
     if len(judged) > 1:
         raise UsageError(

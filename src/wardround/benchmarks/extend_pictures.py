@@ -25,7 +25,7 @@ from wardround.benchmarks.image_cases import HEADERS
 from wardround.benchmarks.label_reading import read_labels
 from wardround.benchmarks.label_tables import Counted
 from wardround.benchmarks.record import RunRecord, estimate
-from wardround.benchmarks.versions import DIVIDED, Change, Rows, Vote, Votes, change, the_row
+from wardround.benchmarks.versions import Change, Rows, Vote, Votes, change, settled, the_row
 from wardround.errors import UsageError
 from wardround.images.labels import names
 from wardround.records import Score, decode
@@ -87,17 +87,15 @@ def _case(row: dict[str, Any], case: str, claims: Mapping[str, list[Vote]]) -> l
     after = set(before)
     done: list[tuple[str, list[Vote], str, str]] = []
     for claim, found in claims.items():
-        yes = sum(v.yes for v in found)
+        said, reason = settled(found)
         label = known.id_of(claim)
-        action, reason = "kept", ""
+        action = "kept"
         if not label:
             reason = "no label of the list"
-        elif 2 * yes == len(found):
-            reason = DIVIDED
-        elif 2 * yes > len(found) and label not in before:
+        elif said and label not in before:
             after.add(label)
             action = "added"
-        elif 2 * yes < len(found) and label in before:
+        elif said is False and label in before:
             after.discard(label)
             action = "withdrawn"
         done.append((claim, found, action, reason))

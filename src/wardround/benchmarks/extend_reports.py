@@ -13,7 +13,7 @@ from wardround.artifact import Workspace
 from wardround.benchmarks.data import locate as locate_file
 from wardround.benchmarks.data import starter_label
 from wardround.benchmarks.record import RunRecord
-from wardround.benchmarks.versions import DIVIDED, Change, Rows, Votes, change, the_row
+from wardround.benchmarks.versions import Change, Rows, Votes, change, settled, the_row
 from wardround.images.report import PLACES, Place, place_in, type_in
 from wardround.records import Score
 
@@ -38,17 +38,15 @@ def carry_out(rows: Rows, votes: Votes) -> Iterable[Change]:
     """Claim by claim, in the order of cases and claims."""
     for (case, claim), cast in sorted(votes.items()):
         row = the_row(rows, case)
-        yes = sum(v.yes for v in cast)
+        said, reason = settled(cast)
         kind, _, place = claim.partition("@")
         held = [e for e in row["errors"] if (e["type"], e["place"]) == (kind, place)]
-        action, reason = "kept", ""
-        if 2 * yes == len(cast):
-            reason = DIVIDED
-        elif 2 * yes > len(cast):
+        action = "kept"
+        if said:
             action, reason = _added(row, next(v.row for v in cast if v.yes), held)
-        elif len(held) > 1:
+        elif said is False and len(held) > 1:
             reason = "several errors of this type and place; say which by hand"
-        elif held:
+        elif said is False and held:
             row["errors"] = [e for e in row["errors"] if e is not held[0]]
             action = "withdrawn"
         yield change(case, claim, cast, action, reason)

@@ -14,7 +14,8 @@ from wardround.errors import UsageError
 from wardround.records import Record, decode
 
 YES, NO = {"yes", "y", "是", "成立", "1", "true"}, {"no", "n", "否", "不成立", "0", "false"}
-DIVIDED = "the experts are divided"
+UNSURE = {"unsure", "不能确定", "不确定", "?", "？"}
+DIVIDED, UNDECIDED = "the experts are divided", "too few experts are sure"
 
 
 class Version(Record, frozen=True, kw_only=True):
@@ -41,12 +42,13 @@ class Change(Record, frozen=True, kw_only=True):
     no: int
     experts: tuple[str, ...]
     reason: str = ""
+    unsure: int = 0
 
 
 class Vote(Record, frozen=True, kw_only=True):
-    """One expert's verdict on a claim, with the rest of the sheet's line."""
+    """One expert's verdict on a claim, None for one who can't tell, with the rest of the sheet's line."""
 
-    yes: bool
+    yes: bool | None
     expert: str
     row: dict[str, str]
 
@@ -110,12 +112,22 @@ def votes(name: str, sheets: Sequence[Path]) -> dict[tuple[str, str], list[Vote]
     for path in sheets:
         for _, row in read_sheet(path):
             verdict = row["verdict"].lower()
-            if row["benchmark"] != name or verdict not in YES | NO:
+            if row["benchmark"] != name or verdict not in YES | NO | UNSURE:
                 continue
             expert = row.get("expert") or path.name
             claim = row.get("claim", "").lstrip("'")
-            found[row["case"], claim][expert] = Vote(yes=verdict in YES, expert=expert, row=row)
+            said = None if verdict in UNSURE else verdict in YES
+            found[row["case"], claim][expert] = Vote(yes=said, expert=expert, row=row)
     return {key: list(cast.values()) for key, cast in found.items()}
+
+
+def settled(cast: Sequence[Vote]) -> tuple[bool | None, str]:
+    """What more than half of all who voted say, those who can't tell counted among them; None with the reason where
+    they don't."""
+    yes, no = (sum(v.yes is said for v in cast) for said in (True, False))
+    if 2 * max(yes, no) > len(cast):
+        return yes > no, ""
+    return None, UNDECIDED if yes + no < len(cast) else DIVIDED
 
 
 def the_row(rows: Rows, case: str) -> dict[str, Any]:
@@ -130,8 +142,8 @@ def the_row(rows: Rows, case: str) -> dict[str, Any]:
 
 def change(case: str, claim: str, cast: Sequence[Vote], action: str, reason: str) -> Change:
     """What came of the votes on a claim."""
-    yes = sum(v.yes for v in cast)
+    yes, no = (sum(v.yes is said for v in cast) for said in (True, False))
     return Change(
-        case=case, claim=claim, action=action, done=not reason, yes=yes, no=len(cast) - yes,
+        case=case, claim=claim, action=action, done=not reason, yes=yes, no=no, unsure=len(cast) - yes - no,
         experts=tuple(sorted(v.expert for v in cast)), reason=reason,
     )  # fmt: skip

@@ -163,6 +163,13 @@ def _disagreements(source: Source) -> list[Table]:
     ]  # fmt: skip
 
 
+def _votes(change: dict[str, Any]) -> str:
+    """Yes : no, and who could not tell."""
+    unsure = change.get("unsure", 0)
+    votes = f"{change['yes']} : {change['no']}"
+    return f"{votes}（{unsure} 不能确定 / unsure）" if unsure else votes
+
+
 def _testset(source: Source) -> list[Table]:
     rows = [
         {**v, "digest": v["digest"][:12], "parent": v["parent"][:12]}
@@ -173,7 +180,7 @@ def _testset(source: Source) -> list[Table]:
         {
             **c,
             "claim": _claim(c["claim"], modality),
-            "votes": f"{c['yes']} : {c['no']}",
+            "votes": _votes(c),
             "experts": "、".join(c["experts"]),
         }
         for name in ("changes.jsonl", "unsettled.jsonl")

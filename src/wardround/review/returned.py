@@ -30,7 +30,6 @@ SHEET = (
     "verdict", "type", "place", "wrong", "right", "expert", "note",
 )  # fmt: skip
 """The columns of a disagreement list's sheet."""
-CLAIM_WORDS = {"yes": "yes", "no": "no", "unsure": ""}
 
 
 def _put_csv(
@@ -181,7 +180,7 @@ def images(ws: Workspace, snapshot: Snapshot, items: list[Item]) -> dict[str, in
                 **{k: data[k] for k in ("benchmark", "case", "claim", "type", "place")},
                 "in_truth": "yes" if data["in_truth"] else "no",
                 "made_by": " ".join(data["made_by"]), "not_made_by": " ".join(data["not_made_by"]),
-                "reasons": " ".join(data["reasons"]), "verdict": CLAIM_WORDS[r.scores["verdict"]],
+                "reasons": " ".join(data["reasons"]), "verdict": r.scores["verdict"],
                 "wrong": words.get("wrong", ""), "right": words.get("right", ""),
                 "expert": r.reviewer, "note": r.comment,
             }  # fmt: skip

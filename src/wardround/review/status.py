@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -32,7 +32,8 @@ def status(store: Store, slug: str) -> dict[str, Any]:
             "status": row["status"],
             "overview": msgspec.to_builtins(progress.overview(conn, row["id"])),
             "reviewers": members,
-            "agreement": msgspec.to_builtins(found.all or found.first) if found.reviews else [],
+            "agreement": msgspec.to_builtins(found.first) if found.reviews else [],
+            "agreement_all_rounds": msgspec.to_builtins(found.all) if found.reviews else [],
             "drafts": msgspec.to_builtins(waiting)
             | {"next_due": moment(waiting.next_due) if waiting.next_due else None},
             "panel": [
@@ -58,13 +59,12 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"! {name}: {n} 个名额无人可评 slots nobody may take"
     for r in found["reviewers"]:
         yield f"  {r['name']}: {r['reviews']} / {r['planned']}"
-    for dimension in found["agreement"]:
-        measures = dimension["measures"]
-        reasons = {m["undefined"] for m in measures}
-        told = "；".join(map(_measure, measures))
-        if len(reasons) == 1 and None not in reasons:
-            told = " ".join(REASONS[reasons.pop()])
-        yield f"{dimension['field']}: {told}"
+    if found["agreement"]:
+        yield "一致性（首轮，改动之前） agreement in first rounds, before anything was changed:"
+        yield from _agreement(found["agreement"])
+    if found["agreement_all_rounds"]:
+        yield "一致性（全部轮次） agreement in all rounds:"
+        yield from _agreement(found["agreement_all_rounds"])
     drafts = found["drafts"]
     if drafts["queued"] or drafts["running"]:
         due = f"，下次 next {drafts['next_due']}" if drafts["next_due"] else ""
@@ -73,6 +73,16 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"! {n} × {error}"
     if found["panel"]:
         yield f"待专家组 before the panel: {', '.join(p['id'] for p in found['panel'])}"
+
+
+def _agreement(dimensions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for dimension in dimensions:
+        measures = dimension["measures"]
+        reasons = {m["undefined"] for m in measures}
+        told = "；".join(map(_measure, measures))
+        if len(reasons) == 1 and None not in reasons:
+            told = " ".join(REASONS[reasons.pop()])
+        yield f"  {dimension['field']}: {told}"
 
 
 def _measure(m: Mapping[str, Any]) -> str:

@@ -246,8 +246,8 @@ def _scratch_base(source: mixture.Source, name: str, out: Path, options: TuneOpt
         raise UsageError(f"no from-scratch base named {name}", hint=f"one of: {known}")
     if source.dataset is None:
         raise UsageError(
-            f"{source.path}: a from-scratch base is made from a dataset, not from a file of conversations",
-            hint="name the dataset first",
+            f"{source.path}: a from-scratch base is made from a dataset, not from conversations or a review's export",
+            hint="name a dataset before it (wardround tune DATASET THIS --base scratch:tiny), or a checkpoint as --base",
         )
     preset = msgspec.structs.replace(
         PRESETS[name], seed=options.seed, precision=options.precision,
