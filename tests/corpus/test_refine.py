@@ -5,6 +5,7 @@ import pytest
 
 from tests.corpus.fake import FakeModel, Reply, block_of, failed, ok, polite
 from tests.corpus.made import entry, read, write
+from wardround.corpus import refine as refining
 from wardround.corpus import rules
 from wardround.corpus.compose import Limits, compose
 from wardround.corpus.keys import sample_key
@@ -74,6 +75,19 @@ def test_a_rewrite_that_keeps_every_rule_is_kept(
     assert block_of(request, "reference") == sample.output
     assert "处疼痛、低热" in block_of(request, "passage")
     assert request.hint == {"reference": sample.output}
+
+
+def test_processes_beside_change_nothing(
+    material: tuple[list[Sample], dict[str, Document]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reply = {1: "每日服用37片。", 2: "请遵医嘱。"}
+    model = FakeModel(lambda r: ok(block_of(r, "reference") + reply[r.nth]))
+    here = run(material, tmp_path / "here", model)
+    monkeypatch.setattr(refining, "MANY", 1)
+    assert run(material, tmp_path / "beside", model) == here
+    assert here[1].rules == {"number_not_in_source": 4} and here[1].kept == 4
 
 
 @pytest.mark.parametrize(

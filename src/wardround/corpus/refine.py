@@ -18,8 +18,9 @@ from typing import Literal
 
 import msgspec
 
+from wardround.corpus.checking import Checkers
 from wardround.corpus.keys import SampleKey
-from wardround.corpus.rewritten import Broken, broken_rule
+from wardround.corpus.rewritten import Broken, rewrite_of
 from wardround.corpus.store import Store
 from wardround.journal import Journal
 from wardround.models import Model
@@ -45,6 +46,9 @@ TRIES = 2
 SYNC_LINES = 512
 """Replies after which the journal is put on the disk itself, if a second has not passed before: what a power cut may take.
 A killed process loses none."""
+
+MANY = 2000
+"""From so many samples on processes of their own check the rewrites: it takes them half a second to be there."""
 
 OnBroken = Literal["keep", "drop"]
 """What becomes of a sample whose rewrites broke a rule: its composed reference is kept, or it is set aside."""
@@ -132,9 +136,11 @@ def refine(
     def work() -> Iterator[Callable[[Ask], Awaitable[_Outcome]]]:
         for key in keys:
             sample = samples.read(key.place, Sample)
-            yield _piece(sample, passage(document_of(key.document), sample), model, rewrites)
+            source = passage(document_of(key.document), sample)
+            yield _piece(sample, source, model, rewrites, checkers)
 
-    with Progress("refine", len(keys)) as progress:
+    processes = None if len(keys) >= MANY else 0
+    with Checkers(processes) as checkers, Progress("refine", len(keys)) as progress:
         outcomes = run(
             work(), models=[model], journal=journal, concurrency=concurrency, progress=progress,
             ledger=ledger, cache=cache,
@@ -161,7 +167,7 @@ def refine(
 
 
 def _piece(
-    sample: Sample, source: str, model: Model, rewrites: Store
+    sample: Sample, source: str, model: Model, rewrites: Store, checkers: Checkers
 ) -> Callable[[Ask], Awaitable[_Outcome]]:
     async def piece(ask: Ask) -> _Outcome:
         broken: list[Broken] = []
@@ -172,7 +178,7 @@ def _piece(
             rules, retried = tuple(b.rule for b in broken), attempt > 1
             if answer.status != "ok":
                 return _Outcome(state="failed", broken=rules, retried=retried)
-            found = broken_rule(answer, sample, source)
+            found = await checkers.check(rewrite_of(answer, sample, source))
             if found is None:
                 text = (answer.text or "").strip()
                 refined = msgspec.structs.replace(sample, output=text, refined=True)

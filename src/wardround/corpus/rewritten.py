@@ -84,29 +84,47 @@ class Broken(Record, frozen=True, kw_only=True):
     why: str
 
 
+class Rewrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A model's rewrite (`text`) and what it is held against: the `reference` it rewrites, the `source` passage, the question
+    `asked`."""
+
+    text: str
+    finish_reason: str | None
+    reference: str
+    source: str
+    asked: str
+    task: str
+
+
+def rewrite_of(answer: Answer, sample: Sample, source: str) -> Rewrite:
+    """What a model answered for a sample, made from the passage `source`."""
+    text = (answer.text or "").strip()
+    return Rewrite(text, answer.finish_reason, sample.output, source, sample.input, sample.task)
+
+
 def broken_rule(answer: Answer, sample: Sample, source: str) -> Broken | None:
     """The first rule a rewrite breaks; None when it may be kept."""
-    text, reference = (answer.text or "").strip(), sample.output
-    name = _first(text, reference, Known(reference, source, sample.input), answer, sample)
+    return verdict(rewrite_of(answer, sample, source))
+
+
+def verdict(given: Rewrite) -> Broken | None:
+    """The same: what is quick to see goes before what takes reading."""
+    name = _of_form(given) or _of_content(given)
     if name:
         return Broken(rule=name, why=r.RULES[name])
-    part = _missing_part(text, reference, sample.task)
+    part = _missing_part(given.text, given.reference, given.task)
     return Broken(rule="required_part_missing", why=part) if part else None
 
 
-def _first(text: str, reference: str, known: Known, answer: Answer, sample: Sample) -> str:
-    """The name of the first rule broken, what is quick to see before what takes reading; "" for none."""
-    return _of_form(text, reference, answer) or _of_content(text, reference, known, sample.task)
-
-
-def _of_form(text: str, reference: str, answer: Answer) -> str:
+def _of_form(given: Rewrite) -> str:
+    text, reference = given.text, given.reference
     if not text:
         return "empty"
     if r.apology_or_refusal(text):
         return "apology_or_refusal"
     if r.mentions_passage(text, reference):
         return "mentions_passage"
-    if answer.finish_reason == "length" or r.unfinished(text):
+    if given.finish_reason == "length" or r.unfinished(text):
         return "unfinished"
     if wrong_language(text, reference):
         return "wrong_language"
@@ -117,7 +135,9 @@ def _of_form(text: str, reference: str, answer: Answer) -> str:
     return "repeats_itself" if repeats_itself(text, reference) else ""
 
 
-def _of_content(text: str, reference: str, known: Known, task: str) -> str:
+def _of_content(given: Rewrite) -> str:
+    text, reference, task = given.text, given.reference, given.task
+    known = Known(reference, given.source, given.asked)
     if new_patients(text, known.text):
         return "invented_case"
     news = known.news(text)
