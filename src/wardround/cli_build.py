@@ -22,7 +22,11 @@ def arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--tasks", metavar="ID,ID", help="only these tasks (default: all 22)")
     p.add_argument("--mapping", type=Path, metavar="YAML", help="what the fields of a source are")
     p.add_argument("--licence", default="unstated", help="licence of the sources, for the record")
-    p.add_argument("--strict", action="store_true", help="stop at the first bad row, of sources and of held-out files")
+    p.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at the first bad row, of sources and of held-out files",
+    )
     p.add_argument(
         "--explain", type=int, metavar="ROW", help="which rules fire on this row of SOURCE, and why"
     )

@@ -143,7 +143,10 @@ def additions(args: argparse.Namespace) -> int:
         found = loaded(store, args.slug)
         if args.out is not None:
             write_atomically(args.out, group_sheet.write(store, found.id))
-            text = f"{args.out}\nfill in decision, then: wardround survey group {found.slug} {args.out}"
+            text = (
+                f"{args.out}\nfill in decision: merge (into `task`), new (give zh, en, phase and definition) or reject "
+                f"(give a reason),\nthen: wardround survey group {found.slug} {args.out}"
+            )
             return say(args, text, file=str(args.out))
         said = board(store, found.id)
     if args.json:

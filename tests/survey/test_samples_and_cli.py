@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.survey.made import TASKS, closed, full, made, submit
-from wardround import cli
+from wardround import cli, taxonomy
 from wardround.artifact import open_artifact
 from wardround.errors import InputError, UsageError, WardroundError
 from wardround.lineage import verify
@@ -94,6 +94,14 @@ def test_grouping_on_a_sheet(store: Store, tmp_path: Path) -> None:
         "修打印机",
         "以后再说",
     ]
+    heads = next(csv.reader(io.StringIO(group_sheet.write(store, found.id).decode("utf-8-sig"))))
+    told = {h.split()[0]: h for h in heads}
+    assert all(
+        f"{d} {group_sheet.DECISIONS[d][1]}" in told["decision"] for d in ("merge", "new", "reject")
+    )
+    assert all(
+        p.id in told["phase"] and "新建" in told["definition"] for p in taxonomy.items("phases")
+    )
     assert rows[2]["near_task"].startswith("case_summary") and "知情同意书" in rows[1]["near_added"]
     path = tmp_path / "sheet.csv"
 

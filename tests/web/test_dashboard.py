@@ -1,6 +1,7 @@
 """The coordinator's pages over HTTP: what they show, who may do what, and what each action leaves behind."""
 
 import io
+import re
 import zipfile
 from typing import Any
 
@@ -96,6 +97,27 @@ def test_whoever_reviews_too_stays_blind(world: World, roles: tuple[str, ...]) -
         assert client.put("/panel/1/draft", content=body).status_code == 403
     review_all(world, study_id, who[:1], [2])
     assert "他人意见" in client.get("/studies/trial/items/1").text
+
+
+def test_a_comment_that_was_taken_back_says_so(world: World) -> None:
+    who = reviewers(world)
+    study_id = open_rationales(world, who, count=1)
+    review_all(world, study_id, who[:1], [4], comment="说过一次")
+    handing_in.undo(world.store, study_id, who[0])
+    review_all(world, study_id, who[:1], [4], comment="说过一次")
+    page = world.client_as("auditor").get("/studies/trial/items/1").text
+    said = re.findall(r"<li( class=\"off\")?><strong>(.*?)</p>", page, re.DOTALL)
+    assert [(bool(off), "已撤回" in text) for off, text in said if "说过一次" in text] in (
+        [(True, True), (False, False)], [(False, False), (True, True)],
+    )  # fmt: skip
+
+
+def test_positive_offsets_are_called_lenient(world: World) -> None:
+    who = reviewers(world)
+    study_id = open_rationales(world, who, count=1)
+    review_all(world, study_id, who, [4, 4, 4])
+    page = world.client_as("admin").get("/studies/trial/figures?lang=en").text
+    assert ">Leniency</th>" in page and "Severity" not in page
 
 
 def test_an_item_of_another_study_is_not_shown(world: World) -> None:

@@ -9,7 +9,7 @@ from tests.axe import problems
 from tests.web.conftest import BrowserApp
 from tests.web.rooms import open_rationales, question
 from wardround.review import opening
-from wardround.review.forms import rationale_form
+from wardround.review.forms import rationale_form, score_form
 from wardround.review.study import Part, StudyConfig
 from wardround.review.tables import draft, item, review, version
 
@@ -154,6 +154,153 @@ def test_words_are_marked_by_keyboard_alone(browser_app: BrowserApp) -> None:
         {"part": "s1", "start": 1, "end": 4, "note": "应写导联", "text": "壁抬高"},
         {"part": "s2", "start": 0, "end": 11, "note": "", "text": "𝄞前负荷已低，故避免。"},
     ]
+
+
+@pytest.mark.parametrize("width", [390, 820, 1280])
+def test_a_note_on_a_whole_sentence_is_kept_as_typed(browser_app: BrowserApp, width: int) -> None:
+    """However long the words are, their note has room; what an input method writes comes out in its order."""
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    long = "下壁导联与右胸导联同时抬高，提示下壁合并右心室梗死，右心室梗死依赖前负荷维持排血，血压已低于正常，不应再减少回心血量。"
+    content = (Part(id="answer", role="answer", text="B"), Part(id="s1", role="step", text=long))
+    with world.store.write() as conn:
+        opening.open_study(
+            conn, "trial", StudyConfig(kind="rationale", title="试", form=rationale_form()),
+            [question("q", content=content)], by=None, members=who,
+        )  # fmt: skip
+    page = browser_app.page(user_id=who[0], size=(width, 900))
+    page.goto("/review/trial")
+    keys(page, "m")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.locator(".marks q").inner_text() == long
+    note = page.locator(".marks input")
+    field, off = note.bounding_box(), page.locator(".marks button").bounding_box()
+    assert field["width"] >= 150 and field["x"] + field["width"] <= off["x"]
+    assert off["x"] + off["width"] <= width and off["width"] >= 44
+    page.keyboard.insert_text("没有")
+    page.keyboard.insert_text("依据")
+    method = page.context.new_cdp_session(page)
+    for half in ("，y", "，ying", "，应引"):
+        method.send(
+            "Input.imeSetComposition",
+            {"text": half, "selectionStart": len(half), "selectionEnd": len(half)},
+        )
+    method.send("Input.insertText", {"text": "，应引指南"})
+    page.keyboard.insert_text("。")
+    assert note.input_value() == "没有依据，应引指南。"
+    browser_app.shot(page, f"note-{width}")
+    page.keyboard.press("Escape")
+    keys(page, "33333")
+    at = ready(page)
+    page.keyboard.press("Enter")
+    ready(page, at)
+    with world.store.read() as conn:
+        assert (
+            conn.execute(select(review)).mappings().one()["spans"][0]["note"]
+            == "没有依据，应引指南。"
+        )
+
+
+@pytest.mark.parametrize("size", [(390, 844), (768, 1024), (820, 1180), (1280, 720)])
+def test_every_item_begins_with_its_question(
+    browser_app: BrowserApp, size: tuple[int, int]
+) -> None:
+    """On load, on the next item and with a draft; keys still bring the field they go to into sight."""
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    open_rationales(world, who, count=2)
+    page = browser_app.page(user_id=who[0], size=size)
+    page.goto("/review/trial")
+    at = ready(page)
+
+    def begun() -> None:
+        page.wait_for_timeout(150)
+        assert page.evaluate("scrollY") == 0
+        assert page.locator(".body .question").bounding_box()["y"] < size[1] / 2
+
+    begun()
+    keys(page, "444")
+    now = page.locator(".judged.now").bounding_box()
+    assert now["y"] >= 0 and now["y"] + now["height"] <= size[1] + 1
+    page.get_by_text("草稿已保存").wait_for(state="attached")
+    page.goto("/review/trial")  # with a draft, its fourth field is the one to fill in
+    begun()
+    assert page.locator(".judged").nth(3).evaluate("f => f.classList.contains('now')")
+    keys(page, "44")
+    page.keyboard.press("Enter")
+    assert ready(page, at)
+    begun()
+
+
+def open_scores(world: Any, who: list[int], low: int, high: int) -> None:
+    with world.store.write() as conn:
+        opening.open_study(
+            conn, "trial", StudyConfig(kind="verdict", title="试", form=score_form(low, high), raters=1),
+            [question("q")], by=None, members=who,
+        )  # fmt: skip
+
+
+def test_ten_levels_have_a_key_each(browser_app: BrowserApp) -> None:
+    """0 is the tenth, and says so; a finger finds each of them, in one line."""
+    world = browser_app.world
+    who = [world.person("reviewer")]
+    open_scores(world, who, 1, 10)
+    page = browser_app.page(user_id=who[0])
+    page.goto("/review/trial")
+    for key in ("0", "1", "9", "0"):
+        page.keyboard.press(key)
+        assert page.locator(".levels input:checked").input_value() == (key if key != "0" else "10")
+    assert page.locator(".level kbd").all_inner_texts() == ["0"]
+    page.keyboard.press("?")
+    assert "第十级" in page.locator("#keys-help .keys").inner_text()
+    page.keyboard.press("Escape")
+    for width in (1280, 820, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        boxes = [b.bounding_box() for b in page.locator(".level span").all()]
+        assert all(b["width"] >= 44 and 44 <= b["height"] < 50 for b in boxes), width
+    assert problems(page) == []
+
+
+def test_other_scales_take_no_0(browser_app: BrowserApp) -> None:
+    world = browser_app.world
+    who = [world.person("reviewer")]
+    open_scores(world, who, 0, 5)
+    page = browser_app.page(user_id=who[0])
+    page.goto("/review/trial")
+    page.keyboard.press("0")
+    assert page.locator(".levels input:checked").count() == 0
+    page.keyboard.press("6")
+    assert page.locator(".levels input:checked").input_value() == "5"
+    assert page.locator(".level kbd").count() == 0
+    page.keyboard.press("?")
+    assert "第十级" not in page.locator("#keys-help .keys").inner_text()
+
+
+def test_what_came_back_after_a_login_is_said_of_that_item_alone(browser_app: BrowserApp) -> None:
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    open_rationales(world, who, count=2)
+    page = browser_app.page(user_id=who[0])
+    page.goto("/review/trial")
+    at = ready(page)
+    entry = {
+        "path": "/review/trial", "person": str(who[0]), "lost": True, "fields": [["comment", "写到一半"]],
+        "form": page.locator("form.task").get_attribute("data-keep"),
+    }  # fmt: skip
+    page.evaluate("e => sessionStorage.setItem('wardround-kept', JSON.stringify(e))", entry)
+    page.goto("/review/trial")
+    kept = page.locator("#notices", has_text="登录曾过期")
+    assert kept.count() == 1 and page.locator("#comment").input_value() == "写到一半"
+    page.evaluate(
+        "() => { const n = document.createElement('p'); n.id = 'other'; document.querySelector('#notices').append(n); }"
+    )
+    page.keyboard.press("Enter")  # refused: nothing is scored yet
+    assert kept.count() == 1
+    keys(page, "44444")
+    page.keyboard.press("Enter")
+    assert ready(page, at)
+    assert kept.count() == 0 and page.locator("#other").count() == 1
 
 
 def test_marking_by_mouse_says_what_to_do_first(browser_app: BrowserApp) -> None:

@@ -235,6 +235,60 @@ def test_raw_names_and_marks_are_not_shown(world: World) -> None:
     assert "【questions】" in client.get("/review/trial?lang=en").text
 
 
+def test_a_claim_is_read_in_the_language_of_the_page(world: World) -> None:
+    """A doctor sees the picture, what is asked and the claim; nothing in it can be marked."""
+    who = [world.person("reviewer")]
+    part = Part(
+        id="claim", role="answer", zh="说法", en="Claim", text="肺尖未包全", text_en="Apex cut off"
+    )
+    with world.store.write() as conn:
+        opening.open_study(
+            conn, "trial", StudyConfig(kind="image", title="试", form=forms.claim_form(), raters=1),
+            [question("q", content=(part,))], by=None, members=who,
+        )  # fmt: skip
+    client = world.client_as(user_id=who[0])
+    zh, en = client.get("/review/trial").text, client.get("/review/trial?lang=en").text
+    assert ">肺尖未包全</p>" in zh and "Apex" not in zh
+    assert ">Apex cut off</p>" in en and "肺尖" not in en
+    assert "data-part" not in zh + en and 'data-key="m"' not in zh + en
+    story = "/studies/trial/items/1"
+    assert "Apex cut off" in world.client_as("auditor").get(f"{story}?lang=en").text
+
+
+def test_the_words_of_a_report_are_asked_for(world: World) -> None:
+    who = [world.person("reviewer")]
+    content = (
+        Part(id="claim", role="answer", text="方位错误（描述）", text_en="Wrong side (findings)"),
+        Part(id="wrong", role="note", zh="原文", en="Words as they stand"),
+    )
+    with world.store.write() as conn:
+        opening.open_study(
+            conn, "trial", StudyConfig(kind="image", title="试", form=forms.claim_form(), raters=1),
+            [question("q", content=content)], by=None, members=who,
+        )  # fmt: skip
+    page = world.client_as(user_id=who[0]).get("/review/trial").text
+    assert 'name="revise.wrong"' in page and "revise.claim" not in page
+
+
+def test_the_row_of_a_source_is_said_once(world: World) -> None:
+    who = [world.person("reviewer")]
+    where = Part(
+        id="source",
+        role="source",
+        zh="出处",
+        en="Source",
+        text="x · y.jsonl · 第 12 行 row 12 · own",
+    )
+    with world.store.write() as conn:
+        opening.open_study(
+            conn, "trial", StudyConfig(kind="sample", title="试", form=forms.sample_form(), raters=1),
+            [question("q", body=(where,))], by=None, members=who,
+        )  # fmt: skip
+    client = world.client_as(user_id=who[0])
+    assert "y.jsonl · 第 12 行 · own" in client.get("/review/trial").text
+    assert "y.jsonl · row 12 · own" in client.get("/review/trial?lang=en").text
+
+
 def test_the_first_page_says_what_there_is_to_do(world: World) -> None:
     """Begin, go on, look: and each count once."""
     who = [world.person("reviewer") for _ in range(3)]

@@ -303,10 +303,45 @@ def test_the_coordinators_pages(browser_app: BrowserApp) -> None:
         page.goto("/survey/needs/results")
         fits(page, 1024)
         assert problems(page) == []
-        assert page.locator("svg.chart").is_visible() and page.locator("svg.chart").get_attribute(
-            "aria-label"
-        )
+        shown = page.locator("svg.chart:visible")
+        assert shown.count() == 1 and shown.get_attribute("aria-label")
         browser_app.shot(page, f"results-{scheme}")
+
+
+@pytest.mark.parametrize("stage", ["inspiration", "feedback"])
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_results_are_read_without_scrolling_sideways(
+    browser_app: BrowserApp, stage: Stage, lang: str
+) -> None:
+    """Decision, figures and every dot of the plot stand inside the page, on a telephone under their own names."""
+    store = browser_app.world.store
+    found = made(store, stage=stage, tasks=TASKS)
+    for _ in range(6):
+        submit(
+            store,
+            found.id,
+            full(usefulness=5, frequency=4) if stage == "inspiration" else judged(lambda _: "keep"),
+        )
+    closed(store, found.id)
+    page = browser_app.page("admin", lang=lang)
+    for width in (390, 820, 1100, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto("/survey/needs/results")
+        fits(page, width)
+        over = page.evaluate(
+            "() => [...document.querySelectorAll('#plot .scroll, #tasks .scroll')].filter(e => e.clientWidth).map(e => e.scrollWidth - e.clientWidth)"
+        )
+        assert over == [0, 0], width
+        for what in ("#plot svg:visible .mark", "#tasks .decision"):
+            boxes = [e.bounding_box() for e in page.locator(what).all()]
+            assert len(boxes) == len(TASKS), what
+            assert all(b["x"] >= 0 and b["x"] + b["width"] <= width for b in boxes), (width, what)
+    page.set_viewport_size({"width": 390, "height": 844})
+    row = page.locator("#tasks tbody tr").first
+    tops = [row.locator(s).first.bounding_box()["y"] for s in ("th", ".decided", "td[data-name]")]
+    assert tops == sorted(tops)
+    assert problems(page) == []
+    browser_app.shot(page, f"results-390-{stage}-{lang}")
 
 
 @pytest.mark.parametrize("stage", ["inspiration", "feedback"])

@@ -126,7 +126,7 @@ def test_from_the_first_task_to_the_list(both: World) -> None:
     assert c.post("/survey/needs-2/samples", files=files).status_code == 303
     assert "模型写的" in c.get("/survey/needs-2/tasks").text
     bad = {"file": ("s.jsonl", b'{"task": "triage"}', "application/jsonl")}
-    assert "no answer, model" in c.post("/survey/needs-2/samples", files=bad).text
+    assert "缺少 answer, model" in c.post("/survey/needs-2/samples", files=bad).text
     post(c, "/survey/needs-2/status", to="open", version=str(stored(both, "needs-2").version))
     for _ in range(6):
         submit(

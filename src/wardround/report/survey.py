@@ -165,9 +165,9 @@ def headline(said: Said) -> Names:
     )
 
 
-def plot(said: Said, lang: str = "") -> Markup:
+def plot(said: Said, lang: str = "", *, narrow: bool = False) -> Markup:
     """Each task's priority, or in the second stage its keep share, with intervals, by phase. `lang` "zh" or "en":
-    only that language."""
+    only that language. `narrow`: for a telephone, with room for the mean alone beside it."""
     phases = {p.id: Names(p.zh, p.en) for p in taxonomy.items("phases")}
     rows: list[svg.DotRow] = []
     order = [*phases, *dict.fromkeys(t.phase for t in said.tasks if t.phase not in phases)]
@@ -182,7 +182,10 @@ def plot(said: Said, lang: str = "") -> Markup:
     axis = _in(headline(said), lang)
     span = (0.0, 1.0) if said.feedback else tuple(map(float, said.priority_scale))
     label = f"{axis.zh} {axis.en}".strip()
-    return svg.dot_plot(rows, axis=axis, label=label, span=(span[0], span[1]))
+    width, column = (340, 44) if narrow else (980, 122)
+    return svg.dot_plot(
+        rows, axis=axis, label=label, span=(span[0], span[1]), width=width, column=column
+    )
 
 
 def _shown(t: TaskSaid, said: Said) -> Estimate:

@@ -204,13 +204,13 @@ def dot_plot(
     span: tuple[float, float],
     zero: bool = False,
     width: int = 980,
+    column: int = 122,
 ) -> Markup:
-    """Dots with intervals, one row a name, all on one axis, the numbers at the right.
+    """Dots with intervals, one row a name, all on one axis, the numbers at the right in columns of `column`.
 
     `span` is the axis (the scores' scale, or a symmetric range with `zero` drawn as the line of no difference).
     """
     number = max((len(r.estimates) for r in rows), default=0)
-    column = 122
     shown = number if number <= 3 else 0
     left = max(150, labels_width(r.names for r in rows))
     tall = sum(bool(r.estimates) for r in rows) > 12
@@ -229,7 +229,8 @@ def dot_plot(
         parts += _dot_row(row, frame, y, step, width - 10, column if shown else 0, zero)
         y += step
     grid: list[str] = []
-    for value in ticks(*span, about=9 if not zero else 6):
+    room = max(2, int(frame.right - frame.left) // 20)  # numbers that fit beside each other
+    for value in ticks(*span, about=min(room, 9 if not zero else 6)):
         px = frame.px(value)
         line = "zero" if zero and value == 0 else "grid"
         grid.append(tag("line", x1=px, x2=px, y1=frame.top, y2=y, class_=line))

@@ -18,8 +18,10 @@ import msgspec
 from wardround import sheets, taxonomy
 from wardround.artifact import Artifact, InputRef, open_artifact, ref
 from wardround.errors import InputError, UsageError
+from wardround.images.report import PLACES
 from wardround.records import Record, Score, decode
 from wardround.review import candidates, forms
+from wardround.review.asked import plain
 from wardround.review.study import Field, Kind, NewItem, Part
 
 
@@ -282,17 +284,19 @@ def _claim(row: Mapping[str, Any], claim: Mapping[str, Any], url: str) -> NewIte
     kind, _, place = claim["claim"].partition("@")
     key = f"{row['benchmark']}/{row['case']}/{row['turn']}/{claim['claim']}"
     zh, en = _claim_words(row, kind, place)
-    body = [part_of("question", "question", "题面", "Case", row["question"])]
-    if url:
-        body.append(part_of("picture", "picture", "图像", "Picture", "", picture=url))
+    body = [part_of("picture", "picture", "图像", "Picture", "", picture=url)] if url else []
+    body.append(part_of("question", "question", "题面", "Case", plain(row["question"])))
     # Who makes the claim, and whether the truth has it, is not shown.
-    content = [part_of("claim", "answer", "说法", "Claim", f"{zh} / {en}")]
+    content = [part_of("claim", "answer", "说法", "Claim", zh, text_en=en)]
     if not row.get("picture"):
         content += [
             part_of("wrong", "note", "原文（错误成立时填）", "Words as they stand (if so)", ""),
             part_of("right", "note", "应改为", "Words as they should be", ""),
         ]
-    data = {"benchmark": row["benchmark"], "case": row["case"], "type": kind, "place": place}
+    data = {
+        "benchmark": row["benchmark"], "case": row["case"], "type": kind, "place": place,
+        "prompt": row["question"],
+    }  # fmt: skip
     return NewItem(
         key=key, body=tuple(body), content=tuple(content),
         data=data | {k: claim[k] for k in ("claim", "in_truth", "made_by", "not_made_by", "reasons")},
@@ -308,4 +312,7 @@ def _claim_words(row: Mapping[str, Any], kind: str, place: str) -> tuple[str, st
         return shown(modality, kind), shown(modality, kind, "en")
     names = {i.id: (i.zh, i.en) for i in taxonomy.items("report_errors")}
     zh, en = names.get(kind, (kind, kind))
-    return f"{zh}（{place}）", f"{en} ({place})"
+    if not place:
+        return zh, en
+    where = next((name for id_, name in PLACES.items() if id_ == place), place)
+    return f"{zh}（{where}）", f"{en} ({place})"

@@ -40,6 +40,7 @@ class Part(Record, frozen=True, kw_only=True):
 
     `role`: question, option, key, source, reference, answer, step, picture, note. `id` names it within its item (a
     span points at it). `side` is "A" or "B" in a pair. `picture` is a data: URL or a path the app serves.
+    `text_en`: the text in English, where it is of our own words (a claim); such a part has no spans.
     """
 
     id: str
@@ -47,12 +48,13 @@ class Part(Record, frozen=True, kw_only=True):
     zh: str = ""
     en: str = ""
     text: str = ""
+    text_en: str = ""
     side: str = ""
     picture: str = ""
 
 
 class Level(Record, frozen=True, kw_only=True):
-    """One value of a field: the key that chooses it is its place (1–9)."""
+    """One value of a field: the key that chooses it is its place (1–9; 0 the tenth of ten)."""
 
     value: int | str
     zh: str

@@ -26,6 +26,11 @@ DECISIONS = {
     "merge": ("merge", "归入", "合并"), "new": ("new", "新建", "新增"), "reject": ("reject", "不采纳", "拒绝"),
     "": ("", "leave", "暂不处理"),
 }  # fmt: skip
+_HINTS = {
+    "decision": "merge 归入 / new 新建 / reject 不采纳 / 留空：暂不处理", "task": "归入哪个任务", "zh": "新建时填", "en": "新建时填",
+    "phase": "新建时填：{phases}", "takes": "case 或 query", "definition": "新建时填", "reason": "不采纳时填",
+}  # fmt: skip
+"""What is filled into a column, as its heading says it behind the name."""
 _WORDS = {word: decision for decision, words in DECISIONS.items() for word in words}
 
 
@@ -50,7 +55,15 @@ def write(store: Store, survey_id: int) -> bytes:
     """The sheet as CSV."""
     found = board(store, survey_id)
     rows = [_row(a, found) for a in found.additions]
-    return sheets.write_csv([f"{k} {zh}" for k, zh in COLUMNS.items()], rows)
+    return sheets.write_csv([_heading(k, zh) for k, zh in COLUMNS.items()], rows)
+
+
+def _heading(key: str, zh: str) -> str:
+    """A column's name and, where it is filled in, with what: "decision 处理（merge 归入 / …）"."""
+    if key not in _HINTS:
+        return f"{key} {zh}"
+    phases = " / ".join(f"{p.id} {p.zh}" for p in taxonomy.items("phases"))
+    return f"{key} {zh}（{_HINTS[key].format(phases=phases)}）"
 
 
 def _row(a: Addition, found: Board) -> list[str | int]:

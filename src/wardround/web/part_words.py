@@ -16,6 +16,7 @@ from wardround.web.words import pair
 NAMES: dict[str, tuple[str, str]] = {k: (v.zh, v.en) for k, v in FIELDS.items()} | FIELD_NAMES
 """Fields of documents and of test sets → Chinese and English name."""
 _HEADING = re.compile(r"^【([^】\n]{1,40})】$", re.MULTILINE)
+_ROW = re.compile(r"第 (\d[\d,]*) 行 row \1\b")
 _OPTION = re.compile(r"^<([A-Z](?:[,，、 ]*[A-Z])*)>[ \t]*", re.MULTILINE)
 
 
@@ -27,6 +28,9 @@ def label(part: Part) -> str:
 
 
 def shown(part: Part) -> str:
-    """The text of a part nothing points into: 【field】 with the field's name, <A> as the letter of an option."""
-    named = _HEADING.sub(lambda m: f"【{pair(NAMES[m[1]]) if m[1] in NAMES else m[1]}】", part.text)
+    """The text of a part nothing points into, in the page's language where it has one: 【field】 with the field's name,
+    <A> as the letter of an option, the row of a source said once."""
+    text = pair((part.text, part.text_en or part.text))
+    named = _HEADING.sub(lambda m: f"【{pair(NAMES[m[1]]) if m[1] in NAMES else m[1]}】", text)
+    named = _ROW.sub(lambda m: pair((f"第 {m[1]} 行", f"row {m[1]}")), named)
     return _OPTION.sub(r"\1. ", named) if part.role in ("reference", "answer", "key") else named

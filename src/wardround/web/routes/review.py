@@ -153,6 +153,7 @@ def _show(
         request, template, slug=slug, config=seen.config, task=task, done=seen.done, total=seen.total,
         notice=notice, back=back, draft=kept, scores=_scores(seen.config, kept.scores), spans_json=msgspec.json.encode(kept.spans).decode(),
         comment_hint=study_words.comment_hint(seen.config), closed=not seen.open, specialty=_specialty(task.specialty) if task else "",
+        ten=any(len(field.levels) == 10 for field in seen.config.form),
     )  # fmt: skip
 
 

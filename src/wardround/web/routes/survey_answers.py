@@ -144,17 +144,17 @@ def figures(request: Request, slug: str, person: Who, db: Db, did: str = "") -> 
     lang = LANG.get()
     return render(
         request, "survey/results.html", survey=found, said=said, stored=stored, did=did,
-        plot=_plot(said, lang) if said.enough else "", axis=shown.headline(said),
+        plots=[_plot(said, lang, narrow) for narrow in (False, True)] if said.enough else [], axis=shown.headline(said),
         divisions=[(d, shown.DIVISIONS[d], g, shown.hidden(g, said.min_cell)) for d, g in said.divisions.items()],
         time_names=shown.time_names, verdicts=design.VERDICTS, stages=design.STAGES, outcomes=shown.OUTCOMES,
         origins=origin_names,
     )  # fmt: skip
 
 
-def _plot(said: shown.Said, lang: str) -> Markup:
+def _plot(said: shown.Said, lang: str, narrow: bool) -> Markup:
     """The plot in one language, without the style attribute, which this app's pages don't allow."""
     other = "en" if lang == "zh" else "zh"
-    drawn = re.sub(r' style="[^"]*"', "", str(shown.plot(said, lang)))
+    drawn = re.sub(r' style="[^"]*"', "", str(shown.plot(said, lang, narrow=narrow)))
     return Markup(re.sub(rf'<tspan class="{other}"[^>]*>[^<]*</tspan>', "", drawn))
 
 

@@ -114,9 +114,15 @@
     }
     form.dataset.restored = "1";
     const note = $("#kept-note");
-    if (note) $("#notices").append(note.content.cloneNode(true));
+    if (!note) return;
+    $("#notices").append(note.content.cloneNode(true));
+    $("#notices").lastElementChild.dataset.of = entry.form;
   }
   restore();
+  // What came back was handed in: another form stands in its place.
+  document.addEventListener("htmx:afterSwap", () => $$("#notices [data-of]").forEach((n) => {
+    if (!$(`form[data-keep="${CSS.escape(n.dataset.of)}"]`)) n.remove();
+  }));
 
   // htmx: the token with every request, a login that ended said where it is seen.
   document.addEventListener("htmx:configRequest", (event) => { event.detail.headers["X-CSRF-Token"] = token(); });

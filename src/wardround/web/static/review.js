@@ -12,11 +12,13 @@
   // Fields
   const fields = () => $$(".judged", form() ?? document.createElement("i"));
   const answered = (f) => $$("input:checked", f).length > 0;
-  function point(index) {
-    const all = fields();
+  // `moved`: by a key. Only then the page goes along; an item that comes is seen from its question on.
+  function point(index, moved = false) {
+    const all = fields(), box = $(".asked");
     now = Math.max(0, Math.min(index, all.length - 1));
     all.forEach((f, i) => f.classList.toggle("now", i === now));
-    all[now]?.scrollIntoView({ block: "nearest" });
+    if (moved) all[now]?.scrollIntoView({ block: "nearest" });
+    else if (all[now]) box.scrollTop += Math.max(0, all[now].getBoundingClientRect().bottom - box.getBoundingClientRect().bottom);
   }
   function explain(f) { $(".anchor", f).textContent = $("input:checked", f)?.dataset.anchor ?? ""; }
   function score(number) {
@@ -28,7 +30,7 @@
     if (box.type !== "checkbox") {
       const all = fields();
       const next = all.findIndex((g, i) => i > now && !answered(g));
-      point(next >= 0 ? next : Math.min(now + 1, all.length - 1));
+      point(next >= 0 ? next : Math.min(now + 1, all.length - 1), true);
     }
   }
   function changed(f) { explain(f); f.classList.remove("wanted"); $(".missing").textContent = ""; later(); }
@@ -36,7 +38,7 @@
     const left = fields().filter((f) => !answered(f) && !f.hasAttribute("data-optional"));
     fields().forEach((f) => f.classList.toggle("wanted", left.includes(f)));
     $(".missing").textContent = left.length ? word("missing") + left.map((f) => $("legend", f).firstChild.textContent.trim()).join("、") : "";
-    if (left.length) point(fields().indexOf(left[0]));
+    if (left.length) point(fields().indexOf(left[0]), true);
     return left.length > 0;
   }
   document.addEventListener("keydown", (event) => {
@@ -44,8 +46,9 @@
     const t = event.target;
     if (t.matches?.("textarea, select, input:not([type=radio], [type=checkbox])")) return;
     if (/^[1-9]$/.test(event.key)) { event.preventDefault(); score(Number(event.key)); }
-    else if (event.key === "ArrowDown" || event.key === "j") { event.preventDefault(); point(now + 1); }
-    else if (event.key === "ArrowUp" || event.key === "k") { event.preventDefault(); point(now - 1); }
+    else if (event.key === "0" && $(".levels.ten", fields()[now])) { event.preventDefault(); score(10); }
+    else if (event.key === "ArrowDown" || event.key === "j") { event.preventDefault(); point(now + 1, true); }
+    else if (event.key === "ArrowUp" || event.key === "k") { event.preventDefault(); point(now - 1, true); }
     else if (event.key === "Enter" && t.matches("input")) { event.preventDefault(); $(".send").click(); }
   });
   document.addEventListener("change", (event) => {
@@ -54,7 +57,7 @@
   });
   document.addEventListener("focusin", (event) => {
     const f = event.target.closest?.(".judged");
-    if (f) point(fields().indexOf(f));
+    if (f) point(fields().indexOf(f), event.target.matches(":focus-visible")); // reached by Tab, not by a click
   });
 
   // Marks: offsets count characters (code points), as the server does.
@@ -84,7 +87,7 @@
       const li = document.createElement("li"), q = document.createElement("q"), note = document.createElement("input"), off = document.createElement("button");
       const part = $(`[data-part="${CSS.escape(s.part)}"]`, form());
       q.textContent = Array.from(part?.textContent ?? "").slice(s.start, s.end).join("");
-      note.value = s.note ?? ""; note.maxLength = 2000; note.setAttribute("aria-label", q.textContent);
+      note.value = s.note ?? ""; note.maxLength = 2000; note.placeholder = word("note"); note.setAttribute("aria-label", q.textContent);
       note.addEventListener("input", () => { const l = spans(); l[i].note = note.value; $("[name=spans]", form()).value = JSON.stringify(l); later(); });
       off.type = "button"; off.className = "small"; off.textContent = "×"; off.title = word("remove"); off.setAttribute("aria-label", word("remove"));
       off.addEventListener("click", () => setSpans(spans().filter((_, j) => j !== i)));
