@@ -22,7 +22,7 @@ from wardround.corpus.rewritten import Broken, Rewrite, verdict
 
 MOST = 4
 """Processes at most."""
-ENOUGH = 32
+ENOUGH = 48
 """Rewrites at one process; more are not sent there until it has answered."""
 _HEAD = 4
 _FAILED = "!"
