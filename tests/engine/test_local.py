@@ -1,12 +1,13 @@
 """Local processes: order, bounds, errors, and workers that die."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.engine.work import die_always, die_once, refuse_seven, square
-from wardround.engine import Engine, open_engine
+from wardround.engine import Engine, local, open_engine
 from wardround.errors import UsageError, WardroundError
 
 
@@ -63,3 +64,11 @@ def test_wrong_use() -> None:
         open_engine("spark")
     with pytest.raises(UsageError, match="workers"):
         open_engine("local", workers=0)
+
+
+def test_cores_are_counted_where_the_system_tells_no_affinity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert 1 <= local.cores() <= (os.cpu_count() or 1)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert local.cores() == (os.cpu_count() or 1)

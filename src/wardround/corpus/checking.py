@@ -10,7 +10,6 @@ yet, where all have enough to do, or when one has died, the check is made on the
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ import sys
 import msgspec
 
 from wardround.corpus.rewritten import Broken, Rewrite, verdict
+from wardround.engine.local import cores
 
 MOST = 4
 """Processes at most."""
@@ -49,7 +49,7 @@ class Checkers:
 
     def __init__(self, processes: int | None = None) -> None:
         if processes is None:
-            processes = min(len(os.sched_getaffinity(0)) - 1, MOST)
+            processes = min(cores() - 1, MOST)
         self._beside = [_Beside() for _ in range(processes)]
 
     async def check(self, rewrite: Rewrite) -> Broken | None:

@@ -23,13 +23,20 @@ AHEAD = 2
 TRIES = 3
 
 
+def cores() -> int:
+    """How many this process may use; where the system doesn't say (macOS), how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class LocalEngine:
     """A pool of processes, `workers` at most; by default one for each core this process may use."""
 
     name = "local"
 
     def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or cores()
         self._pool: ProcessPoolExecutor | None = None
 
     def map(self, call: Callable[[Any], bytes], shards: Sequence[Any]) -> Iterator[bytes]:
