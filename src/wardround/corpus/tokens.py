@@ -132,6 +132,8 @@ def stated(text: str, words: Lexicon) -> list[tuple[str, str, str]]:
 _IS_FACT = frozenset(FACTS)
 _COUNTED = re.compile(r"\d[^|]*")
 """From a clause's first digit to its end: there can't be a quantity where there is none."""
+_COUNTABLE = re.compile(r"\d|隔|[bqtp][idnorw]")
+"""One of these is in every quantity and frequency."""
 _OFTEN = re.compile(r"(?:[次回餐隔每]|q\d|[bqtp][idnorw])[^|]*")
 """Likewise of a frequency."""
 
@@ -141,19 +143,22 @@ def _spans(
 ) -> tuple[list[Span], bytearray]:
     """What the lists and patterns find in a clause, in order, and which characters that takes; of `kinds` only,
     where given."""
-    taken: list[Span] = []
-    others: list[Span] = []
-    for match in words.matches(clause, kinds):
-        (taken if match[2] in NAMES else others).append(match)
+    found = words.matches(clause, kinds)
     busy = bytearray(len(clause))
+    if not _COUNTABLE.search(clause):
+        for start, end, _, _ in found:
+            busy[start:end] = b"\1" * (end - start)
+        return found, busy
+    taken = [m for m in found if m[2] in NAMES]
+    others = [m for m in found if m[2] not in NAMES]
     for start, end, _, _ in taken:
         busy[start:end] = b"\1" * (end - start)
     # The digits of a name (维生素b12) are no part of the quantity behind it.
     bare = _without(clause, taken) if taken else clause
     counted = [(bare.rfind("|", 0, m.start()) + 1, m.end()) for m in _COUNTED.finditer(bare)]
     often = [(bare.rfind("|", 0, m.start()) + 1, m.end()) for m in _OFTEN.finditer(bare)]
-    for found in (_frequencies(bare, often), _quantities(bare, counted), others):
-        for start, end, kind, name in found:
+    for more in (_frequencies(bare, often), _quantities(bare, counted), others):
+        for start, end, kind, name in more:
             if not any(busy[start:end]):
                 taken.append((start, end, kind, name))
                 busy[start:end] = b"\1" * (end - start)
