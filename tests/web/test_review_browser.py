@@ -303,6 +303,64 @@ def test_what_came_back_after_a_login_is_said_of_that_item_alone(browser_app: Br
     assert kept.count() == 0 and page.locator("#other").count() == 1
 
 
+def test_a_kept_revision_comes_open_and_catches_no_key(browser_app: BrowserApp) -> None:
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    open_rationales(world, who, count=2)
+    page = browser_app.page(user_id=who[0])
+    page.goto("/review/trial")
+    first = ready(page)
+    page.keyboard.press("e")
+    page.locator(".edit textarea:focus").wait_for()
+    page.keyboard.type("改：")
+    page.keyboard.press("Escape")
+    keys(page, "44444")
+    page.keyboard.press("Enter")
+    second = ready(page, first)
+    page.keyboard.press("z")
+    assert ready(page, second) == first
+    page.wait_for_timeout(200)  # a fold that comes open tells so a moment later
+    assert page.locator("details.edit").get_attribute("open") is not None
+    assert page.evaluate("() => document.activeElement.tagName") != "TEXTAREA"
+    keys(page, "5")
+    box = page.locator(".judge").bounding_box()
+    assert box and box["y"] + box["height"] <= page.viewport_size["height"]  # below its notice
+    page.keyboard.press("Enter")
+    assert ready(page, first) == second
+    with world.store.read() as conn:
+        told = conn.execute(
+            select(review.c.revision).where(review.c.withdrawn_at.is_(None))
+        ).scalar_one()
+    assert len(told) == 1 and next(iter(told.values())).count("改：") == 1
+    assert not any(c in next(iter(told.values())) for c in "5\n")
+
+
+def test_a_revision_restored_after_a_login_is_seen_and_its_time_counts_on(
+    browser_app: BrowserApp,
+) -> None:
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    open_rationales(world, who, count=2)
+    page = browser_app.page(user_id=who[0])
+    page.goto("/review/trial")
+    at = ready(page)
+    entry = {
+        "path": "/review/trial", "person": str(who[0]), "lost": True,
+        "fields": [["revise.s1", "改过的第一步。"], ["seconds", "90.5"]],
+        "form": page.locator("form.task").get_attribute("data-keep"),
+    }  # fmt: skip
+    page.evaluate("e => sessionStorage.setItem('wardround-kept', JSON.stringify(e))", entry)
+    page.goto("/review/trial")
+    assert page.locator("#revise-s1").is_visible()
+    assert page.locator("#revise-s1").input_value() == "改过的第一步。"
+    keys(page, "44444")
+    page.keyboard.press("Enter")
+    ready(page, at)
+    with world.store.read() as conn:
+        row = conn.execute(select(review)).mappings().one()
+    assert row["seconds"] >= 90.5 and row["revision"] == {"s1": "改过的第一步。"}
+
+
 def test_marking_by_mouse_says_what_to_do_first(browser_app: BrowserApp) -> None:
     world = browser_app.world
     who = [world.person("reviewer") for _ in range(3)]

@@ -112,6 +112,8 @@
         else if (field.type !== "hidden" || "kept" in field.dataset) field.value = value;
       }
     }
+    // What came back is to be seen before it is sent again.
+    for (const text of $$("textarea[data-was]", form)) if (text.value !== text.dataset.was) text.closest("details")?.setAttribute("open", "");
     form.dataset.restored = "1";
     const note = $("#kept-note");
     if (!note) return;

@@ -121,8 +121,15 @@
     // By its key, or by Enter on it (no pointer, so no count of clicks): words are chosen by keyboard.
     if (event.detail || !choose()) $(".state", form()).textContent = word("select");
   });
+  // Only a fold that somebody opens takes the focus: one that comes open with a kept revision would catch the score keys.
+  let opened = null;
+  document.addEventListener("click", (event) => {
+    const fold = event.target.closest?.("summary")?.parentElement;
+    opened = fold?.matches("details.edit") && !fold.open ? fold : null;
+  });
   document.addEventListener("toggle", (event) => {
-    if (event.target.matches?.("details.edit") && event.target.open) $("textarea", event.target)?.focus();
+    if (event.target === opened && opened.open) $("textarea", opened)?.focus();
+    opened = null;
   }, true);
 
   // The draft
@@ -163,7 +170,8 @@
     later();
   });
   function begin() {
-    started = performance.now(); hiddenFor = 0; hiddenAt = document.hidden ? started : 0;
+    // What was spent on it before a login ran out counts on.
+    started = performance.now() - 1000 * (Number($("[name=seconds]", form() ?? document)?.value) || 0); hiddenFor = 0; hiddenAt = document.hidden ? started : 0;
     stop();
     const f = form();
     if (!f) return;
@@ -172,6 +180,9 @@
     drafting(Boolean(f.dataset.restored)); // what came back after a login is no draft yet
     const first = fields().findIndex((g) => !answered(g));
     point(first < 0 ? 0 : first);
+    // As tall as what is left of the window below it, whatever notices stand above.
+    const box = $(".judge", f);
+    if (box) box.style.setProperty("--above", `${Math.max(Math.round(box.getBoundingClientRect().top + scrollY), 10)}px`);
   }
   document.addEventListener("htmx:afterSwap", (event) => { if ($("#desk")) { scrollTo(0, 0); begin(); } });
   begin();
