@@ -146,11 +146,8 @@ def _pair(latency: float, answers: str, dataset: Path, ready: Path) -> tuple[dic
 
 
 def limits() -> dict[str, float]:
-    """What each ratio may come to. `reworded` by a server that takes no time at all has none: it tells what reading every
-    clause costs, which no model is quick enough to show."""
-    told = {f"refine_{name}_{ms}ms_ratio": LIMIT for name in ANSWERS for ms in LATENCIES}
-    del told["refine_reworded_0ms_ratio"]
-    return told
+    """What each ratio may come to."""
+    return {f"refine_{name}_{ms}ms_ratio": LIMIT for name in ANSWERS for ms in LATENCIES}
 
 
 def main() -> int:

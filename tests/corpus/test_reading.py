@@ -219,9 +219,7 @@ def test_a_family_history_denied_is_none() -> None:
 
 
 def test_a_reason_holds_the_tests_but_not_what_found_nothing(tmp_path: Path) -> None:
-    answer = (
-        "诊断：右下肺炎。\n诊断依据：①咳嗽、发热2天。②查体无阳性发现。③胸片见右下肺片状影。"
-    )
+    answer = "诊断：右下肺炎。\n诊断依据：①咳嗽、发热2天。②查体无阳性发现。③胸片见右下肺片状影。"
     found = made(tmp_path, case(QA_pairs=[{"question": QUESTIONS[0], "answer": answer}]))
     output = by_recipe(found)["case-initial-diagnosis"].output
     assert output.endswith("1. 咳嗽、发热2天；\n2. 胸片见右下肺片状影。")

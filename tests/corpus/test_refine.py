@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -5,12 +6,14 @@ import pytest
 
 from tests.corpus.fake import FakeModel, Reply, block_of, failed, ok, polite
 from tests.corpus.made import entry, read, write
+from wardround.corpus import checking, rules
 from wardround.corpus import refine as refining
-from wardround.corpus import rules
+from wardround.corpus.checking import Checkers
 from wardround.corpus.compose import Limits, compose
 from wardround.corpus.keys import sample_key
 from wardround.corpus.recipes import load
 from wardround.corpus.refine import OnBroken, Refinement, refine
+from wardround.corpus.rewritten import Broken, Rewrite
 from wardround.corpus.store import Store
 from wardround.journal import Journal
 from wardround.models.scripted import ScriptedModel
@@ -86,8 +89,26 @@ def test_processes_beside_change_nothing(
     model = FakeModel(lambda r: ok(block_of(r, "reference") + reply[r.nth]))
     here = run(material, tmp_path / "here", model)
     monkeypatch.setattr(refining, "MANY", 1)
+    there: list[Rewrite] = []
+
+    class Waited(Checkers):
+        """Two processes, waited for."""
+
+        def __init__(self, processes: int | None) -> None:
+            assert processes is None
+            super().__init__(2)
+
+        async def check(self, rewrite: Rewrite) -> Broken | None:
+            while not all([one.takes() for one in self._beside]):  # noqa: C419 (each has to be asked)
+                await asyncio.sleep(0.01)
+            there.append(rewrite)
+            return await super().check(rewrite)
+
+    monkeypatch.setattr(refining, "Checkers", Waited)
+    monkeypatch.setattr(checking, "verdict", lambda rewrite: pytest.fail("checked here"))
     assert run(material, tmp_path / "beside", model) == here
     assert here[1].rules == {"number_not_in_source": 4} and here[1].kept == 4
+    assert len(there) == 8
 
 
 @pytest.mark.parametrize(

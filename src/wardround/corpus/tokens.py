@@ -122,8 +122,7 @@ def tokens(clause: str, words: Lexicon) -> tuple[Token, ...]:
 
 
 def stated(text: str, words: Lexicon) -> list[tuple[str, str, str]]:
-    """(kind, name, as written) of each fact of a text: the `tokens` of its clauses without the wording, for a fifth of the
-    time. No word, quantity or frequency reaches over a "|", so all clauses are read at once."""
+    """(kind, name, as written) of each fact of a text: the `tokens` of its clauses without the wording. No word, quantity or frequency reaches over a "|", so all clauses are read at once."""
     joined = "|".join(clauses(text))
     spans, _ = _spans(joined, words, _IS_FACT)
     return [(kind, name, joined[start:end]) for start, end, kind, name in spans]
