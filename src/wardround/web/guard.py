@@ -120,7 +120,7 @@ async def _look_up(request: Request, token: str) -> Person | None:
     settings: Settings = request.app.state.settings
 
     def find() -> tuple[Person, bool] | None:
-        with store.glance() as conn:
+        with store.read() as conn:
             return sessions.find(conn, token, settings)
 
     def seen(person: Person) -> None:
