@@ -35,7 +35,7 @@ from wardround.models.desk import BREAK_AFTER as BREAK_AFTER
 from wardround.models.desk import Asker, Desk
 from wardround.models.ledger import Ledger
 from wardround.progress import Progress
-from wardround.records import Answer, Request
+from wardround.records import Answer, Request, complete_types
 
 Ask = Callable[[Model, Request], Awaitable[Answer]]
 """What a piece of work calls to ask a model: journalled, bounded, never raising for one bad reply."""
@@ -104,6 +104,7 @@ def run_jobs(
     if concurrency < 1:
         raise ValueError("concurrency must be 1 or more")
     _not_in_a_loop()
+    complete_types()  # a job's results are finished in a thread beside those of others
     for job in jobs:
         if job.ledger is not None:
             job.ledger.open(job.journal)

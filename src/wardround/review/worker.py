@@ -18,6 +18,7 @@ from wardround.errors import ConflictError, StoreError, WardroundError
 from wardround.models import Model
 from wardround.models.names import ModelOptions, open_model
 from wardround.models.wire import reason_code
+from wardround.records import complete_types
 from wardround.review import drafting, jobs
 from wardround.review.jobs import Claimed
 from wardround.store.base import now
@@ -88,6 +89,7 @@ class Worker:
 
     def work(self, *, once: bool = False, each: Callable[[Tally], None] | None = None) -> Tally:
         """Work in this thread: until stopped, or with `once` until nothing is due. `each` is called after every job."""
+        complete_types()
         with asyncio.Runner() as runner:
             runner.run(self._run(once, each))
         return self.tally

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from wardround.errors import ConflictError, InputError, RefusedError, UsageError, WardroundError
+from wardround.records import complete_types
 from wardround.store.database import Store
 from wardround.web import assets, guard, security, upload_words, words
 from wardround.web.accounts import NoAccountError
@@ -67,6 +68,7 @@ def create_app(store: Store, settings: Settings | None = None) -> FastAPI:
     uploads = tuple(p for area in areas for p in getattr(area, "UPLOADS", ()))
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(security.Shell, settings=settings, failed=_failed, uploads=uploads)
+    complete_types()
     return app
 
 

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from wardround.errors import InputError, RefusedError, UsageError
-from wardround.records import decode
+from wardround.records import complete_types, decode
 from wardround.review import coordinating, jobs, opening, panel
 from wardround.review.candidates import Candidate, check_writer
 from wardround.review.candidates import items as items_of
@@ -263,6 +263,7 @@ def download(request: Request, slug: str, person: Who, db: Db) -> Response:
     """The study as an artifact, zipped; reviewers under pseudonyms."""
     from wardround.review.export import export
 
+    complete_types()
     with db.read() as conn:
         _id(conn, slug)
     place = Path(tempfile.mkdtemp(prefix="wardround-export-"))
