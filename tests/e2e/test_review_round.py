@@ -21,7 +21,7 @@ from sqlalchemy import select
 
 from tests.e2e.conftest import TIMEOUT, command, environment, wardround
 from tests.e2e.review_server import web
-from tests.web.conftest import BrowserApp, chromium
+from tests.web.conftest import BrowserApp, chromium, focus_on
 from tests.web.test_review_browser import keys, ready
 from tests.web.world import World
 from wardround.artifact import open_artifact
@@ -56,11 +56,13 @@ def logged_in(app: BrowserApp, name: str, lang: str) -> Any:
     """A page on which somebody has logged in by keyboard."""
     page = app.page(lang=lang)
     page.goto("/login")
+    focus_on(page, "name")
     page.keyboard.type(name)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"{app.url}/")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.url == f"{app.url}/", page.inner_text("main")
     return page
 
 

@@ -75,6 +75,12 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+def focus_on(page: Any, element_id: str) -> None:
+    """Wait until an element has the focus. A page's `autofocus` takes effect when it is first drawn, which on a busy
+    machine is after its `load`."""
+    page.wait_for_function("id => document.activeElement?.id === id", arg=element_id)
+
+
 class BrowserApp:
     """The app as people meet it: a real server and a real browser."""
 

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 
 from tests import axe
 from tests.web import provider as providers
-from tests.web.conftest import BrowserApp
+from tests.web.conftest import BrowserApp, focus_on
 from tests.web.provider import CLIENT, SECRET
 from tests.web.test_auth_password import GOOD, make
 from tests.web.world import World, served
@@ -43,14 +43,14 @@ def test_log_in_by_keyboard_alone(browser_app: BrowserApp) -> None:
     page = browser_app.page()
     page.goto("/account")
     assert page.url.endswith("/login?next=%2Faccount")
-    assert focused(page) == "name"
+    focus_on(page, "name")
     page.keyboard.type("li")
     page.keyboard.press("Tab")
     page.keyboard.type("wrong wrong")
     page.keyboard.press("Enter")
     page.wait_for_selector("[role=alert]")
     assert "用户名或密码不对" in page.inner_text("[role=alert]")
-    assert focused(page) == "password"  # the name is still there
+    focus_on(page, "password")  # the name is still there
     page.keyboard.type(GOOD)
     page.keyboard.press("Enter")
     page.wait_for_url("**/account")
