@@ -9,12 +9,13 @@ from functools import partial
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import create_engine, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import NullPool
 
 from tests.store.writer import add_user
 from wardround.errors import ConflictError, StoreError
-from wardround.store import events, people
+from wardround.store import connection, events, people
 from wardround.store.database import Store, changed, open_store
 
 USER = people.user.c
@@ -249,3 +250,17 @@ def test_a_server_that_ended_the_connection_is_found_again(store: Store) -> None
     with pytest.raises(StoreError, match="check that"):
         stopped()
     assert _display(store, user) == "wang"
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_an_idle_connection_is_asked_before_it_is_used(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "IDLE_S", 0.0)
+    user = add_user(store, "wang")
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    with create_engine(store.engine.url, poolclass=NullPool).connect() as conn:
+        conn.execute(text(others))
+    assert _display(store, user) == "wang"
+    with store.glance() as conn:
+        assert conn.execute(select(people.user.c.name)).scalar_one() == "wang"

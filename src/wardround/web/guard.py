@@ -120,7 +120,7 @@ async def _look_up(request: Request, token: str) -> Person | None:
     settings: Settings = request.app.state.settings
 
     def find() -> tuple[Person, bool] | None:
-        with store.read() as conn:
+        with store.glance() as conn:
             return sessions.find(conn, token, settings)
 
     def seen(person: Person) -> None:
