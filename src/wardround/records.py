@@ -10,6 +10,7 @@ Two rules are built into the types. An unscored value is `None` with a reason, n
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeVar
 
@@ -33,7 +34,8 @@ def complete_types() -> None:
     next to nothing the second time. Types loaded later need another call."""
     for kind in _below(msgspec.Struct):
         if kind.__module__.startswith("wardround."):
-            msgspec.json.Decoder(kind)
+            with contextlib.suppress(NameError, TypeError):  # never decoded: not made of what JSON has
+                msgspec.json.Decoder(kind)
 
 
 def _below(kind: type[Any]) -> Iterator[type[Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -43,7 +44,8 @@ SWEEP_S = 5.0
 
 
 class Task(Record, frozen=True, kw_only=True):
-    """One item as a reviewer sees it. `task`: review, revise, or gold, which the page must not tell from review."""
+    """One item as a reviewer sees it. `task`: review, revise, or gold, which the page must not tell from review.
+    `progress`: as `progress` below tells."""
 
     assignment: int
     item: int
@@ -57,6 +59,7 @@ class Task(Record, frozen=True, kw_only=True):
     draft: dict[str, Any] | None = None
     draft_version: int = 0
     lease_until: int
+    progress: tuple[int, int]
 
 
 _swept: dict[tuple[int, int], float] = {}
@@ -104,8 +107,23 @@ def _leasing(which: Any) -> Any:
 
 _LEASE = _leasing(bindparam("slot"))
 _LEASE_FIRST = _leasing(_FIRST.scalar_subquery())
+_DONE_BY = (
+    select(func.count())
+    .where(_A.user_id == _USER, _A.study_id == _STUDY, _A.state == "done", _A.task == "review")
+    .scalar_subquery()
+    .label("done")
+)
+_LOAD = (
+    select(member.c.load)
+    .where(member.c.study_id == _STUDY, member.c.user_id == _USER)
+    .scalar_subquery()
+    .label("load")
+)
+_PROGRESS = select(_DONE_BY, _LOAD)
 _SHOWING = (
     select(
+        _DONE_BY,
+        _LOAD,
         item.c.body,
         version.c.content,
         version.c.id.label("version"),
@@ -127,14 +145,6 @@ _GOLD = (
     )
     .order_by(item.c.id)
 )
-_PROGRESS = select(
-    select(func.count())
-    .where(_A.user_id == _USER, _A.study_id == _STUDY, _A.state == "done", _A.task == "review")
-    .scalar_subquery(),
-    select(member.c.load)
-    .where(member.c.study_id == _STUDY, member.c.user_id == _USER)
-    .scalar_subquery(),
-)
 
 
 def next_tasks(store: Store, study_id: int, user_id: int, *, ahead: int = 1) -> list[Task]:
@@ -153,9 +163,11 @@ def tasks_in(
     user_id: int,
     *,
     ahead: int = 1,
-    study: RowMapping | None = None,
+    study: Mapping[Any, Any] | None = None,
+    holds: bool = True,
 ) -> list[Task]:
-    """`next_tasks` within a transaction that is open already; `study`: its row, where the caller has it."""
+    """`next_tasks` within a transaction that is open already; `study`: its row, where the caller has it; `holds`: False
+    where the caller knows that this reviewer holds nothing."""
     study = study or opening.study_row(conn, study_id)
     config = opening.read_config(study["config"])
     if study["status"] != "open":
@@ -165,7 +177,7 @@ def tasks_in(
     if due - _swept.get((id(store), study_id), -SWEEP_S) >= SWEEP_S:
         _swept[id(store), study_id] = due
         return_expired(conn, study_id, config)
-    held = _held(conn, study_id, user_id)
+    held = _held(conn, study_id, user_id) if holds else []
     if len(held) >= 1 + ahead:
         member_row(conn, study_id, user_id)
     while len(held) < 1 + ahead:
@@ -303,7 +315,7 @@ def _gold(conn: Connection, study_id: int, user_id: int, shown: int) -> RowMappi
 def task_of(conn: Connection, row: RowMapping, user_id: int) -> Task:
     """A leased slot as its reviewer sees it, the draft with it."""
     place = place_of(row["item_id"], row["round"])
-    wanted = {"item": row["item_id"], "user": user_id, "place": place}
+    wanted = {"item": row["item_id"], "user": user_id, "place": place, "study": row["study_id"]}
     what = conn.execute(_SHOWING, wanted).mappings().one()
     comments: tuple[str, ...] = ()
     if row["task"] == "revise":
@@ -317,11 +329,14 @@ def task_of(conn: Connection, row: RowMapping, user_id: int) -> Task:
         specialty=row["specialty"], version=what["version"], comments=comments,
         body=msgspec.convert(what["body"], tuple[Part, ...]),
         content=msgspec.convert(what["content"], tuple[Part, ...]),
-        draft=what["draft"], draft_version=what["draft_version"] or 0, lease_until=row["lease_until"],
+        draft=what["draft"], draft_version=what["draft_version"] or 0, lease_until=row["lease_until"], progress=_told(what),
     )  # fmt: skip
 
 
 def progress(conn: Connection, study_id: int, user_id: int) -> tuple[int, int]:
     """(handed in, planned for this reviewer in all), gold left out: the bar at the top of the page."""
-    done, load = conn.execute(_PROGRESS, {"study": study_id, "user": user_id}).one()
-    return done, max(done, load or 0)
+    return _told(conn.execute(_PROGRESS, {"study": study_id, "user": user_id}).mappings().one())
+
+
+def _told(row: RowMapping) -> tuple[int, int]:
+    return row["done"], max(row["done"], row["load"] or 0)

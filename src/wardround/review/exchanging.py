@@ -190,4 +190,7 @@ def _take(conn: Connection, slug: str, rating: Rating, user_id: int) -> None:
     given = ReviewIn(
         scores=rating.scores, comment=rating.comment, spans=rating.spans, seconds=rating.seconds
     )
-    handing_in.submit_in(conn, user_id, free.id, row["version_id"], given)
+    found = handing_in.there(conn, free.id)
+    if found is None:
+        raise handing_in.gone()
+    handing_in.submit_at(conn, user_id, found, row["version_id"], given)

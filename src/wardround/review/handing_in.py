@@ -3,15 +3,20 @@ closed meanwhile is refused, and what was written stays a draft."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
     BindParameter,
     Connection,
     RowMapping,
+    Text,
     bindparam,
+    cast,
     delete,
+    exists,
+    func,
     insert,
     select,
     update,
@@ -29,64 +34,105 @@ from wardround.review.study import (
     problems,
     revision_problems,
 )
-from wardround.review.tables import assignment, draft, review, version
+from wardround.review.tables import assignment, draft, item, review, study, version
 from wardround.store.base import now
 from wardround.store.database import Store
 from wardround.store.events import record
 
 
 class Submitted(Record, frozen=True, kw_only=True):
-    """`state`: the item's new state when its round closed with this review, else None."""
+    """`state`: the item's new state when its round closed with this review, else None. `holds`: whether the reviewer may
+    hold another item of the study already."""
 
     review: int
     state: str | None
+    holds: bool = True
 
 
-# Statements of every hand-in, made once: building them costs more than running them.
+class There(NamedTuple):
+    """A slot, its item (held with it against other writers until the transaction ends) and its study, whose settings
+    are the JSON as stored."""
+
+    slot: Mapping[Any, Any]
+    item: Mapping[Any, Any]
+    study: Mapping[Any, Any]
+
+
+# Statements of every hand-in, made once: building them costs more than running them. Few, since on PostgreSQL each is a
+# journey to the server and back.
 _A = assignment.c
 _USER: BindParameter[int] = bindparam("user")
-_SLOT = select(assignment).where(_A.id == bindparam("slot")).with_for_update()
+_SLOT: BindParameter[int] = bindparam("slot")
+_SETTINGS = cast(study.c.config, Text).label("config")
+_STUDY = tuple(_SETTINGS if c.name == "config" else c for c in study.c)
+_COLUMNS = tuple(tuple(c.name for c in columns) for columns in (_A, rounds.ITEM, _STUDY))
+_THERE = (
+    select(*_A, *rounds.ITEM, *_STUDY)
+    .join(item, item.c.id == _A.item_id)
+    .join(study, study.c.id == _A.study_id)
+    .where(_A.id == _SLOT)
+    .with_for_update(of=(assignment, item))
+)
 _CONTENT = select(version.c.content).where(version.c.id == bindparam("of"))
 _ADD = insert(review).returning(review.c.id)
+_OTHER = assignment.alias("other").c
 _DONE = (
     update(assignment)
-    .where(_A.id == bindparam("slot"))
+    .where(_A.id == _SLOT)
     .values(
         state="done", user_id=_USER, planned_for=_USER, done_at=bindparam("at"), lease_until=None
     )
-)
+    .returning(
+        select(func.count()).select_from(review).where(*rounds.counting(bindparam("item"), bindparam("of_round")))
+        .scalar_subquery().label("reviews"),
+        exists().where(draft.c.user_id == _USER, draft.c.place == bindparam("place")).label("drafted"),
+        exists().where(
+            _OTHER.user_id == _USER, _OTHER.study_id == bindparam("study"), _OTHER.state == "held", _OTHER.id != _SLOT
+        ).label("holds"),
+    )
+)  # fmt: skip
+"""Also tells how many reviews of the round count now, whether a draft is there, and whether the reviewer holds another."""
 _FORGET = delete(draft).where(draft.c.user_id == _USER, draft.c.place == bindparam("place"))
 
 
 def submit(
     store: Store, user_id: int, assignment_id: int, version_id: int, given: ReviewIn
 ) -> Submitted:
-    """Hand in a review of the version that was shown. See `submit_in`."""
+    """Hand in a review of the version that was shown. See `submit_at`."""
     with store.write() as conn:
-        return submit_in(conn, user_id, assignment_id, version_id, given)
+        found = there(conn, assignment_id)
+        if found is None:
+            raise gone()
+        return submit_at(conn, user_id, found, version_id, given)
 
 
-def submit_in(
-    conn: Connection,
-    user_id: int,
-    assignment_id: int,
-    version_id: int,
-    given: ReviewIn,
-    *,
-    study: RowMapping | None = None,
+def there(conn: Connection, assignment_id: int) -> There | None:
+    """A slot with what belongs to it, to be handed in at."""
+    row = conn.execute(_THERE, {"slot": assignment_id}).first()
+    if row is None:
+        return None
+    values = iter(row)
+    return There(*({name: next(values) for name in names} for names in _COLUMNS))
+
+
+def gone() -> ConflictError:
+    """What to raise where there is no such slot."""
+    return ConflictError("this item is gone", hint="go on with the next")
+
+
+def submit_at(
+    conn: Connection, user_id: int, found: There, version_id: int, given: ReviewIn
 ) -> Submitted:
     """Write the review and what follows from it, all or nothing.
 
     `ConflictError` when the round closed or another version is under review; `InputError` naming the fields that
     are missing, or naming what can't be taken; `RefusedError` for somebody else's item.
     """
-    slot = _slot(conn, user_id, assignment_id)
-    if study is None or study["id"] != slot["study_id"]:
-        study = opening.study_row(conn, slot["study_id"])
+    slot, row, study = found
+    _check_holder(conn, slot, user_id)
     config = opening.read_config(study["config"])
     if slot["state"] == "done":
         return _again(conn, slot, given)
-    row = rounds.locked(conn, slot["item_id"])
     gold = slot["task"] == "gold"
     status = {"review": "open", "revise": "revising"}.get(slot["task"])
     moved = not gold and (row["status"] != status or row["round"] != slot["round"])
@@ -102,9 +148,10 @@ def submit_in(
         _check(revision_problems(given, parts))
         return _hand_in_revision(conn, config, slot, row, user_id, given)
     _check(problems(config, given, parts), missing(config, given))
-    review_id = _write(conn, slot, user_id, version_id, given, parts)
-    state = None if gold else rounds.close_if_done(conn, config, row, by=user_id)
-    return Submitted(review=review_id, state=state)
+    review_id, reviews, holds = _write(conn, slot, user_id, version_id, given, parts)
+    full = not gold and reviews >= config.raters
+    state = rounds.close(conn, config, row, by=user_id) if full else None
+    return Submitted(review=review_id, state=state, holds=holds)
 
 
 def _check(wrong: list[str], left_out: Sequence[str] = ()) -> None:
@@ -119,13 +166,10 @@ def _check(wrong: list[str], left_out: Sequence[str] = ()) -> None:
         )
 
 
-def _slot(conn: Connection, user_id: int, assignment_id: int) -> RowMapping:
-    """The slot, held by this user: an expired lease nobody took up is theirs again."""
-    slot = conn.execute(_SLOT, {"slot": assignment_id}).mappings().first()
-    if slot is None:
-        raise ConflictError("this item is gone", hint="go on with the next")
+def _check_holder(conn: Connection, slot: Mapping[Any, Any], user_id: int) -> None:
+    """`RefusedError` unless this user holds the slot: an expired lease nobody took up is theirs again."""
     if slot["user_id"] == user_id:
-        return slot
+        return
     if slot["state"] == "free" and slot["task"] != "gold":
         desk.member_row(conn, slot["study_id"], user_id)
         other = assignment.c
@@ -135,14 +179,14 @@ def _slot(conn: Connection, user_id: int, assignment_id: int) -> RowMapping:
                 other.task == slot["task"], other.user_id == user_id,
             )
         ).first():  # fmt: skip
-            return slot
+            return
     raise RefusedError(
         "your time for this item ran out and someone else has taken it",
         hint="your text is kept as a draft; go on with the next",
     )
 
 
-def _again(conn: Connection, slot: RowMapping, given: ReviewIn) -> Submitted:
+def _again(conn: Connection, slot: Mapping[Any, Any], given: ReviewIn) -> Submitted:
     """The same review sent twice (a lost reply, a double click) is one review."""
     r = review.c
     there = (
@@ -163,12 +207,13 @@ def _again(conn: Connection, slot: RowMapping, given: ReviewIn) -> Submitted:
 
 def _write(
     conn: Connection,
-    slot: RowMapping,
+    slot: Mapping[Any, Any],
     user_id: int,
     version_id: int,
     given: ReviewIn,
     parts: tuple[Part, ...],
-) -> int:
+) -> tuple[int, int, bool]:
+    """The review's id, how many reviews the round has with it, and whether the reviewer holds another item."""
     texts = {p.id: p.text for p in parts}
     spans = [msgspec.to_builtins(s) | {"text": texts[s.part][s.start : s.end]} for s in given.spans]
     at = now()
@@ -182,21 +227,25 @@ def _write(
         "seconds": given.seconds, "gold": slot["task"] == "gold", "at": at,
     }  # fmt: skip
     review_id = int(conn.execute(_ADD, values).scalar_one())
-    conn.execute(_DONE, {"slot": slot["id"], "user": user_id, "at": at})
-    place = place_of(slot["item_id"], slot["round"])
-    conn.execute(_FORGET, {"user": user_id, "place": place})
+    where = {"user": user_id, "place": place_of(slot["item_id"], slot["round"])}
+    done = conn.execute(
+        _DONE,
+        where | {"slot": slot["id"], "at": at, "study": slot["study_id"], "item": slot["item_id"], "of_round": slot["round"]},
+    ).one()  # fmt: skip
+    if done.drafted:
+        conn.execute(_FORGET, where)
     record(
         conn, "review.submitted", "item", slot["item_id"], actor=user_id, study_id=slot["study_id"], at=at,
         after={"review": review_id, "round": slot["round"], "scores": given.scores, "comment": given.comment},
     )  # fmt: skip
-    return review_id
+    return review_id, done.reviews, bool(done.holds)
 
 
 def _hand_in_revision(
     conn: Connection,
     config: StudyConfig,
-    slot: RowMapping,
-    row: RowMapping,
+    slot: Mapping[Any, Any],
+    row: Mapping[Any, Any],
     user_id: int,
     given: ReviewIn,
 ) -> Submitted:

@@ -275,7 +275,7 @@ def study_row(conn: Connection, study_id: int | str) -> RowMapping:
     return row
 
 
-_CONFIGS: dict[bytes, StudyConfig] = {}
+_CONFIGS: dict[bytes | str, StudyConfig] = {}
 
 
 def config_of(conn: Connection, study_id: int) -> StudyConfig:
@@ -284,11 +284,16 @@ def config_of(conn: Connection, study_id: int) -> StudyConfig:
 
 
 def read_config(stored: Any) -> StudyConfig:
-    """Settings as stored → a record. The conversion is kept: a study's settings are read on every request."""
-    raw = msgspec.msgpack.encode(stored)
+    """Settings as stored, or their JSON → a record. The conversion is kept: a study's settings are read on every
+    request."""
+    raw = stored if isinstance(stored, str) else msgspec.msgpack.encode(stored)
     found = _CONFIGS.get(raw)
     if found is None:
         if len(_CONFIGS) > 64:
             _CONFIGS.clear()
-        found = _CONFIGS[raw] = msgspec.convert(stored, StudyConfig)
+        if isinstance(stored, str):
+            found = msgspec.json.decode(stored, type=StudyConfig)
+        else:
+            found = msgspec.convert(stored, StudyConfig)
+        _CONFIGS[raw] = found
     return found

@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert, select, update
 
 from wardround.errors import ConflictError
 from wardround.review import opening
@@ -28,33 +28,25 @@ from wardround.store.database import changed
 from wardround.store.events import record
 
 _R = review.c
-_COUNTING = (
-    select(review)
-    .where(
-        _R.item_id == bindparam("item"),
-        _R.round == bindparam("round"),
-        _R.withdrawn_at.is_(None),
-        ~_R.gold,
-    )
-    .order_by(_R.id)
-)
-_LOCKED = (
-    select(*(c for c in item.c if c.name != "body"))  # the longest column, which no round needs
-    .where(item.c.id == bindparam("item"))
-    .with_for_update()
-)
 
 
-def close_if_done(
-    conn: Connection, config: StudyConfig, row: RowMapping, *, by: int | None
-) -> str | None:
-    """Close the item's round if all its reviews are in; returns the item's new state, or None.
+def counting(item_id: Any, round_: Any) -> tuple[ColumnElement[bool], ...]:
+    """Which reviews of a round count."""
+    return _R.item_id == item_id, _R.round == round_, _R.withdrawn_at.is_(None), ~_R.gold
+
+
+_COUNTING = select(review).where(*counting(bindparam("item"), bindparam("round"))).order_by(_R.id)
+ITEM = tuple(c for c in item.c if c.name != "body")
+"""An item's columns but the longest, which no round needs."""
+_LOCKED = select(*ITEM).where(item.c.id == bindparam("item")).with_for_update()
+
+
+def close(conn: Connection, config: StudyConfig, row: Mapping[Any, Any], *, by: int | None) -> str:
+    """Close the item's round, all of whose reviews are in; returns the item's new state.
 
     `row`: the item, locked in this transaction.
     """
     reviews = active_reviews(conn, row["id"], row["round"])
-    if len(reviews) < config.raters:
-        return None
     if not config.consensus:
         return _settle(conn, row, "done", "done", [], by=by)
     fields = [f.id for f in config.form if f.kind == "scale"]
@@ -69,7 +61,7 @@ def active_reviews(conn: Connection, item_id: int, round_: int) -> Sequence[RowM
     return conn.execute(_COUNTING, {"item": item_id, "round": round_}).mappings().all()
 
 
-def is_right(conn: Connection, row: RowMapping) -> bool:
+def is_right(conn: Connection, row: Mapping[Any, Any]) -> bool:
     """Whether the version under review gives the key; True where the item has none."""
     key = row["data"].get("answer")
     if key is None:
@@ -80,7 +72,7 @@ def is_right(conn: Connection, row: RowMapping) -> bool:
 
 def _settle(
     conn: Connection,
-    row: RowMapping,
+    row: Mapping[Any, Any],
     state: str,
     outcome: str,
     reasons: list[Any],
@@ -95,7 +87,7 @@ def _settle(
 def fail(
     conn: Connection,
     config: StudyConfig,
-    row: RowMapping,
+    row: Mapping[Any, Any],
     verdict: Verdict,
     reviews: Sequence[RowMapping],
     *,
@@ -128,7 +120,7 @@ def fail(
 
 
 def unread(
-    conn: Connection, config: StudyConfig, row: RowMapping, *, guidance: str, detail: str
+    conn: Connection, config: StudyConfig, row: Mapping[Any, Any], *, guidance: str, detail: str
 ) -> str:
     """A strike because the model's replies can't be read; it is asked again with the same guidance.
 
@@ -149,14 +141,14 @@ def unread(
     return state
 
 
-def _mean_score(row: RowMapping) -> float:
+def _mean_score(row: Mapping[Any, Any]) -> float:
     given = [v for v in row["scores"].values() if isinstance(v, int | float)]
     return fmean(given) if given else 0.0
 
 
 def _ask_revision(
     conn: Connection,
-    row: RowMapping,
+    row: Mapping[Any, Any],
     strikes: int,
     reasons: list[Any],
     lowest: RowMapping | None,
@@ -203,7 +195,7 @@ def guidance_of(config: StudyConfig, verdict: Verdict, reviews: Sequence[RowMapp
 def revised(
     conn: Connection,
     config: StudyConfig,
-    row: RowMapping,
+    row: Mapping[Any, Any],
     revision: Mapping[str, str],
     *,
     author: int,
@@ -230,7 +222,7 @@ def revised(
 def add_version(
     conn: Connection,
     config: StudyConfig,
-    row: RowMapping,
+    row: Mapping[Any, Any],
     content: tuple[Part, ...],
     *,
     data: Mapping[str, Any],
@@ -293,7 +285,7 @@ def difference(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str,
 
 def _result(
     conn: Connection,
-    row: RowMapping,
+    row: Mapping[Any, Any],
     outcome: str,
     reasons: list[Any],
     following: str,
@@ -313,7 +305,7 @@ _KEPT = ("status", "round", "strikes", "version_id")
 
 
 def _move(
-    conn: Connection, row: RowMapping, values: dict[str, Any], *, by: int | None, verb: str
+    conn: Connection, row: Mapping[Any, Any], values: dict[str, Any], *, by: int | None, verb: str
 ) -> RowMapping:
     """Change an item and tell of it; returns the row as it stands now."""
     changed(conn, item, row["id"], row["version"], values)
@@ -333,7 +325,7 @@ def locked(conn: Connection, item_id: int) -> RowMapping:
     return row
 
 
-def reopen(conn: Connection, row: RowMapping, round_: int, *, by: int) -> RowMapping:
+def reopen(conn: Connection, row: Mapping[Any, Any], round_: int, *, by: int) -> RowMapping:
     """Take back the closing of the item's round `round_`; `ConflictError` once anybody built on it.
 
     Possible while no version and no review came after it and the model hasn't been asked.

@@ -6,12 +6,13 @@ a reviewer may see is for `wardround.review.desk` to say; nothing here reads an 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 from markupsafe import Markup
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, select
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -123,16 +124,13 @@ class _Seen(NamedTuple):
     total: int
 
 
-def _look(conn: Connection, db: Store, row: RowMapping, user_id: int) -> _Seen:
-    tasks = desk.tasks_in(conn, db, row["id"], user_id, ahead=0, study=row)
-    done, total = desk.progress(conn, row["id"], user_id)
-    return _Seen(
-        opening.read_config(row["config"]),
-        row["status"] == "open",
-        tasks[0] if tasks else None,
-        done,
-        total,
-    )
+def _look(
+    conn: Connection, db: Store, row: Mapping[Any, Any], user_id: int, *, holds: bool = True
+) -> _Seen:
+    tasks = desk.tasks_in(conn, db, row["id"], user_id, ahead=0, study=row, holds=holds)
+    task = tasks[0] if tasks else None
+    done, total = task.progress if task else desk.progress(conn, row["id"], user_id)
+    return _Seen(opening.read_config(row["config"]), row["status"] == "open", task, done, total)
 
 
 def _desk(
@@ -198,15 +196,20 @@ def _specialty(name: str) -> str:
 async def submit(request: Request, slug: str, person: Who, db: Db) -> Response:
     """Hand in, and the next item in the same answer."""
     form = await request.form(max_fields=200, max_part_size=4 * LARGEST)
-    place = _number(form, "assignment"), _number(form, "version")
+    slot, version = _number(form, "assignment"), _number(form, "version")
     given: ReviewIn | None = None
 
     def hand_in(conn: Connection) -> _Seen:
         nonlocal given
-        row = opening.study_row(conn, slug)
-        given = read_form(form, opening.read_config(row["config"]))
-        handing_in.submit_in(conn, person.id, *place, given, study=row)
-        return _look(conn, db, row, person.id)
+        found = handing_in.there(conn, slot)
+        if found is not None and found.study["slug"] != slug:
+            found = None
+        study = found.study if found else opening.study_row(conn, slug)
+        given = read_form(form, opening.read_config(study["config"]))
+        if found is None:
+            raise handing_in.gone()
+        done = handing_in.submit_at(conn, person.id, found, version, given)
+        return _look(conn, db, study, person.id, holds=done.holds)
 
     try:
         # One transaction: the review, what follows from it, and the next item.
