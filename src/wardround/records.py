@@ -34,7 +34,7 @@ def complete_types() -> None:
     next to nothing the second time. Types loaded later need another call."""
     for kind in _below(msgspec.Struct):
         if kind.__module__.startswith("wardround."):
-            with contextlib.suppress(NameError, TypeError):  # never decoded: not made of what JSON has
+            with contextlib.suppress(NameError, TypeError):  # what JSON can't hold is never decoded
                 msgspec.json.Decoder(kind)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -262,5 +263,5 @@ def test_an_idle_connection_is_asked_before_it_is_used(
     with create_engine(store.engine.url, poolclass=NullPool).connect() as conn:
         conn.execute(text(others))
     assert _display(store, user) == "wang"
-    with store.glance() as conn:
-        assert conn.execute(select(people.user.c.name)).scalar_one() == "wang"
+    names = asyncio.run(store.look(lambda conn: conn.execute(select(people.user.c.name)).all()))
+    assert names == [("wang",)]

@@ -104,7 +104,7 @@ def masked(secret: str) -> str:
 @contextmanager
 def served(app: FastAPI) -> Iterator[str]:
     """The app behind a real server on a free loopback port; yields its address."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -7,10 +7,11 @@ where SQLite itself would have them poll.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.pool import QueuePool
 
+from wardround.store import looped
 from wardround.store.trouble import trouble
 from wardround.store.turns import Log, Turn
 
@@ -51,6 +53,24 @@ class Store:
             if self.is_sqlite
             else engine.execution_options(isolation_level="AUTOCOMMIT")
         )
+        self._looped: looped.Looped | None = None
+
+    @asynccontextmanager
+    async def in_loop(self) -> AsyncIterator[None]:
+        """While this lasts, coroutines of the running loop ask PostgreSQL from the loop itself (`looped`); before and
+        after, as in any other loop, from threads."""
+        if not self.is_sqlite and looped.possible(self.engine.url):
+            self._looped = looped.Looped(self.engine.url, _ask_the_idle, **_common())
+        try:
+            yield
+        finally:
+            mine, self._looped = self._looped, None
+            if mine is not None:
+                await mine.close()
+
+    def _in_this_loop(self) -> looped.Looped | None:
+        mine = self._looped
+        return mine if mine is not None and mine.loop is asyncio.get_running_loop() else None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -58,12 +78,25 @@ class Store:
         with self._in_words(), self._reading.connect() as conn:
             yield conn
 
-    @contextmanager
-    def glance(self) -> Iterator[Connection]:
-        """`read` for one statement: on PostgreSQL without a transaction around it, so that the server is asked once and
-        not three times."""
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        """What `work` reads with one statement, for a coroutine.
+
+        On SQLite it is done on the spot: that is a few rows out of a file at hand, a reader waits for nobody, and handing
+        it to a thread and back takes longer. On PostgreSQL no transaction is around it, so that the server is asked once
+        and not three times.
+        """
+        from anyio.to_thread import run_sync
+
+        if self.is_sqlite:
+            return self._glance(work)
+        with self._in_words():
+            if here := self._in_this_loop():
+                return await here.look(work)
+        return await run_sync(self._glance, work)
+
+    def _glance(self, work: Callable[[Connection], T]) -> T:
         with self._in_words(), self._glancing.connect() as conn:
-            yield conn
+            return work(conn)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -94,6 +127,9 @@ class Store:
         """
         from anyio.to_thread import run_sync
 
+        with self._in_words():
+            if here := self._in_this_loop():
+                return await here.transact(work)
         if not (isinstance(self._turn, Turn) and self._turn.taken_at_once()):
             return await run_sync(self._apart, work)
         try:
@@ -140,16 +176,19 @@ class Store:
             raise
 
 
+def _common() -> dict[str, Any]:
+    return {
+        "json_serializer": lambda value: _encode(value).decode(),
+        "json_deserializer": msgspec.json.decode,
+        "hide_parameters": True,  # values are people's: not for logs
+    }
+
+
 def engine_of(url: URL | str, pool: int = 20, *, reading: bool = False) -> Engine:
     """An engine for the URL, with what each database needs said on every connection. `reading`: connections of an
     SQLite engine refuse changes; without it each transaction is one that writes."""
     url = make_url(url)
-    common: dict[str, Any] = {
-        "json_serializer": lambda value: _encode(value).decode(),
-        "json_deserializer": msgspec.json.decode,
-        "hide_parameters": True,  # values are people's: not for logs
-        "pool_size": pool,
-    }
+    common = _common() | {"pool_size": pool}
     if url.get_backend_name() == "postgresql":
         known = {"connect_timeout": "10", "application_name": "wardround"}
         url = url.set(query={**known, **url.query})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -53,7 +55,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
 def create_app(store: Store, settings: Settings | None = None) -> FastAPI:
     """The app over an open database. `RuntimeError` for a route that doesn't say who may call it."""
     settings = settings or Settings()
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_living)
     app.router.redirect_slashes = False
     app.state.store, app.state.settings = store, settings
     areas = [_area(name) for name in AREAS if _exists(name)]
@@ -70,6 +72,12 @@ def create_app(store: Store, settings: Settings | None = None) -> FastAPI:
     app.add_middleware(security.Shell, settings=settings, failed=_failed, uploads=uploads)
     complete_types()
     return app
+
+
+@asynccontextmanager
+async def _living(app: FastAPI) -> AsyncIterator[None]:
+    async with app.state.store.in_loop():
+        yield
 
 
 def _exists(name: str) -> bool:

@@ -119,17 +119,11 @@ async def _look_up(request: Request, token: str) -> Person | None:
     store: Store = request.app.state.store
     settings: Settings = request.app.state.settings
 
-    def find() -> tuple[Person, bool] | None:
-        with store.glance() as conn:
-            return sessions.find(conn, token, settings)
-
     def seen(person: Person) -> None:
         with store.write() as conn:
             sessions.seen(conn, person.session_id)
 
-    # On SQLite it is two rows out of a file at hand, and a reader waits for nobody: handing it to a thread and back
-    # takes longer than doing it. A server over the network is another matter.
-    found = find() if store.is_sqlite else await run_in_threadpool(find)
+    found = await store.look(lambda conn: sessions.find(conn, token, settings))
     if found is None:
         return None
     person, due = found

@@ -156,7 +156,7 @@ def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 def _options(serving: Serving) -> dict[str, Any]:
     return {
-        "http": "httptools", "loop": "auto", "ws": "none", "lifespan": "off", "server_header": False,
+        "http": "httptools", "loop": "auto", "ws": "none", "lifespan": "on", "server_header": False,
         "access_log": False, "log_config": None, "proxy_headers": serving.behind_https,
         "forwarded_allow_ips": serving.proxies, "timeout_graceful_shutdown": 10, "backlog": 512,
         "ssl_certfile": serving.tls_cert or None, "ssl_keyfile": serving.tls_key or None,
