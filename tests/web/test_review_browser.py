@@ -89,8 +89,11 @@ def test_taking_back_by_z_and_marking_a_step(browser_app: BrowserApp) -> None:
     browser_app.shot(page, "marked")
     page.keyboard.press("Enter")
     second = ready(page, first)
+    with world.store.write() as conn:
+        conn.execute(review.update().values(seconds=90.5))
     page.keyboard.press("z")
     assert ready(page, second) == first
+    assert float(page.input_value("[name=seconds]")) == 90.5  # its time counts on
     assert page.locator("mark").inner_text() == "右心室梗死"
     assert page.locator(".levels input:checked").count() == 5
     with world.store.read() as conn:
@@ -475,6 +478,7 @@ def test_a_closed_tab_loses_nothing(browser_app: BrowserApp) -> None:
     again.goto("/review/trial")
     assert again.locator("#comment").input_value() == "写到一半"
     assert again.locator(".levels input:checked").count() == 2
+    assert float(again.input_value("[name=seconds]")) > 0
     with world.store.read() as conn:
         assert len(conn.execute(select(draft)).all()) == 1
 

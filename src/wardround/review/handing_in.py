@@ -303,7 +303,7 @@ def _take_back(conn: Connection, last: RowMapping, user_id: int) -> desk.Task:
             state="held", done_at=None, claimed_at=0, lease_until=at + config.lease_minutes * 60_000
         )
     )
-    body = {k: last[k] for k in ("scores", "comment", "spans", "revision")}
+    body = {k: last[k] for k in ("scores", "comment", "spans", "revision", "seconds")}
     place = place_of(last["item_id"], last["round"])
     conn.execute(delete(draft).where(draft.c.user_id == user_id, draft.c.place == place))
     conn.execute(

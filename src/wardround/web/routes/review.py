@@ -176,6 +176,7 @@ class DraftBody(msgspec.Struct):
     comment: str = ""
     spans: list[dict[str, Any]] = []
     revision: dict[str, str] | None = None
+    seconds: float = 0.0
 
 
 def _draft(stored: dict[str, Any] | None) -> DraftBody:

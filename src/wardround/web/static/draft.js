@@ -4,8 +4,9 @@
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
   const word = (name) => $(`[data-word="${name}"]`, $("#words").content).textContent;
-  // `form()`: the form now on the page, or null; `url(form)`; `body()`: what it holds; `place(form)`: more of the message.
-  window.wardround.draft = ({ form, url, body, place = () => ({}) }) => {
+  // `form()`: the form now on the page, or null; `url(form)`; `body()`: what it holds; `place(form)`: more of the message; `also()`: more
+  // of the body, whose change alone is nothing to keep.
+  window.wardround.draft = ({ form, url, body, place = () => ({}), also = () => ({}) }) => {
     let timer = 0, saving = Promise.resolve(), base = 0, kept = "";
     function later() { clearTimeout(timer); timer = setTimeout(save, 700); }
     function stop() { clearTimeout(timer); timer = 0; }
@@ -21,7 +22,7 @@
         try {
           const reply = await fetch(url(f), {
             method: "PUT", keepalive: text.length < 20000, headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": window.wardround.token() },
-            body: JSON.stringify({ ...more, version: base, body: JSON.parse(text), replace }),
+            body: JSON.stringify({ ...more, version: base, body: { ...JSON.parse(text), ...also() }, replace }),
           });
           const said = await reply.json();
           if (form() !== f) return;

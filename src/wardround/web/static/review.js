@@ -145,8 +145,10 @@
   }
   const { later, stop, begin: drafting } = window.wardround.draft({
     form, body, url: (f) => `/review/${f.dataset.slug}/draft`,
-    place: (f) => ({ item: Number($("[name=item]", f).value), round: Number($("[name=round]", f).value) }),
+    also: () => ({ seconds: spent() }), place: (f) => ({ item: Number($("[name=item]", f).value), round: Number($("[name=round]", f).value) }),
   });
+  // Seconds that it was before somebody's eyes.
+  const spent = () => Number((((hiddenAt || performance.now()) - started - hiddenFor) / 1000).toFixed(1));
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) hiddenAt = performance.now();
     else if (hiddenAt) { hiddenFor += performance.now() - hiddenAt; hiddenAt = 0; }
@@ -157,7 +159,7 @@
     const f = form();
     if (event.target !== f || event.submitter?.formNoValidate) return;
     if (f.dataset.task !== "revise" && missing()) { event.preventDefault(); event.stopImmediatePropagation(); return; }
-    $("[name=seconds]", f).value = ((performance.now() - started - hiddenFor) / 1000).toFixed(1);
+    $("[name=seconds]", f).value = spent();
     for (const t of $$("[name^='revise.']", f)) t.disabled = t.value === t.dataset.was;
     stop();
     f.dataset.leaving = "1";
@@ -170,8 +172,9 @@
     later();
   });
   function begin() {
-    // What was spent on it before a login ran out counts on.
-    started = performance.now() - 1000 * (Number($("[name=seconds]", form() ?? document)?.value) || 0); hiddenFor = 0; hiddenAt = document.hidden ? started : 0;
+    // What was spent on it before (a login ran out, a tab was closed, it was taken back) counts on.
+    const at = performance.now();
+    started = at - 1000 * (Number($("[name=seconds]", form() ?? document)?.value) || 0); hiddenFor = 0; hiddenAt = document.hidden ? at : 0;
     stop();
     const f = form();
     if (!f) return;
