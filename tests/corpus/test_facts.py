@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wardround.corpus.facts import differences, facts
 from wardround.corpus.lexicon import Lexicon, lexicon
-from wardround.corpus.tokens import FACTS, clauses, stated, tokens
+from wardround.corpus.tokens import FACTS, clauses, on_treatment, stated, tokens
 from wardround.errors import UsageError
 
 SAME = [
@@ -163,3 +163,35 @@ def test_letters_beside_a_latin_word_make_it_none() -> None:
 def test_what_is_stated_is_what_the_tokens_say(text: str) -> None:
     read = [t for clause in clauses(text) for t in tokens(clause, lexicon())]
     assert stated(text, lexicon()) == [(t.kind, t.name, t.text) for t in read if t.kind in FACTS]
+
+
+ON_TREATMENT = (
+    "阿莫西林", "阿莫", "西林", "维生素b", "维生素B12", "十二", "三七片", "头孢", "曲松", "口服", "服", "静脉注射", "吸入", "吸入性肺炎", "iv", "ＰＯ", "po ",
+    "每日", "三次", "3次", "0.5", "g", "mg", "毫克", "一", "半", "万单位", "片", "第", "隔日", "q8", "h", "tid", "必要时", "60bpm", "(", "（+", "++)", ")", "①",
+    "⑴", "後", "於", "藥", "\n", "。", "，", "；", "、", " ", "\t", "\0", ".", "|", "肺炎", "患者", "月", "个",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(ON_TREATMENT), max_size=16))
+def test_all_on_treatment_is_stated_by_the_clauses_that_may(parts: list[str]) -> None:
+    text = "".join(parts)
+    may, whole = on_treatment(text), facts(text)
+    part = facts(may.clauses)
+    assert (part.drugs, part.routes) == (whole.drugs, whole.routes)
+    assert (part.doses, part.frequencies) == (whole.doses, whole.frequencies)
+    times = [
+        {n for n in found.numbers if n.endswith("次") and "/" not in n} for found in (part, whole)
+    ]
+    assert times[0] == times[1]
+    assert may.drugs is None or may.drugs >= whole.drugs
+    assert may.routes is None or may.routes >= whole.routes
+    assert may.counted or not (whole.doses or whole.frequencies or times[1])
+
+
+def test_a_text_of_nothing_on_treatment_has_no_clause_that_may_be() -> None:
+    none = on_treatment("多饮水，注意休息。体温39℃，3天后复查。")
+    assert none == ("", frozenset(), frozenset(), False)
+    some = on_treatment("多饮水，口 服阿莫西\u3000林。每日三次；注意休息。")
+    assert some.clauses == "口 服阿莫西\u3000林\n每日三次"
+    assert some.drugs == frozenset({"阿莫西林"}) and some.routes == frozenset({"口服"})
+    assert some.counted

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wardround.corpus import numerals
 from wardround.corpus import rules as r
 from wardround.corpus.text import CIRCLED
 
@@ -127,3 +128,33 @@ def test_list_numbers_are_found_as_they_stand(text: str) -> None:
         rf"(?:^|(?<=[\n。；：，、\s]))(?:[（(]\s*\d{{1,2}}\s*[)）]|\d{{1,2}}\s*(?:[)）、．]|\.(?!\d)))|[{CIRCLED}]"
     )
     assert r._ENUMERATOR.sub("|", text) == plain.sub("|", text)
+
+
+OF_SOURCES = (
+    "参考", "资料", "原", "文", "答案", "上述", "所给", "提供的", "以上", "段落", "材料", "提到", "显示", "教材", "课本", "书", "百科", "全书", "词条", "文章", "文献",
+    "专著", "中", "里", "对此", "明确", "记载", "的说法", "说明", "根据", "这本", "前", "该", "此", "所", "这", "段", "话", "篇", "内容", "accordıng", "According", " to ",
+    "BASED on ", "the ", "given ", "text", "Article", "<", "</", "Reference>", "question>", "。",
+)  # fmt: skip
+OF_APOLOGIES = (
+    "抱歉", "对不起", "很遗憾", "作为", "一个", "AI", "aı", "语言模型", "我", "，", "\n", "暂时", "无法", "不能", "提供", "回答", "该", "医疗", "问题", "请求", "建议", "没有",
+    "看到", "具体", "的", "资料", "I", "'m ", " am ", "Sorry", "ſorry", "as an ", "AS AN ", " can't ", " CANNOT ", "provide", "assist",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(OF_SOURCES + OF_APOLOGIES), max_size=10))
+def test_what_is_looked_for_first_is_in_all_that_is_found(parts: list[str]) -> None:
+    text = "".join(parts)
+    found = r._APOLOGY.search(text) or r._PASSAGE.search(text)
+    assert r._LIKELY.search(text) or not found
+
+
+@given(st.text("一三十百千万半点零两度年血压低于，。倍5", max_size=12))
+def test_every_level_has_tens(text: str) -> None:
+    for m in numerals._LEVEL.finditer(text):
+        assert numerals._TENS.search(text) or not numerals._is_level(m["low"])
+
+
+@given(st.text("0.12十二百", max_size=12), st.text("0.12十二百克，", max_size=12))
+def test_numbers_beyond_a_text_are_those_it_lacks(ours: str, theirs: str) -> None:
+    mine = r.numbers(f"{ours}克")
+    assert r.numbers_beyond(set(mine), theirs) == mine - r.numbers(theirs)

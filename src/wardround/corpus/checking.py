@@ -9,16 +9,19 @@ yet, where all have enough to do, or when one has died, the check is made on the
 
 from __future__ import annotations
 
-import asyncio
+import gc
 import signal
 import socket
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from wardround.corpus.rewritten import Broken, Rewrite, verdict
-from wardround.engine.local import cores
+
+if TYPE_CHECKING:
+    import asyncio
 
 MOST = 4
 """Processes at most."""
@@ -49,6 +52,8 @@ class Checkers:
 
     def __init__(self, processes: int | None = None) -> None:
         if processes is None:
+            from wardround.engine.local import cores  # like asyncio: a third of a process's start
+
             processes = min(cores() - 1, MOST)
         self._beside = [_Beside() for _ in range(processes)]
 
@@ -98,6 +103,8 @@ class _Beside:
     def takes(self) -> bool:
         """Whether it is up and has room. The first call of an event loop begins to listen."""
         if self._loop is None:
+            import asyncio
+
             self._loop = asyncio.get_running_loop()
             # By its number: with the socket itself uvloop would keep it open after `close`.
             self._loop.add_reader(self._socket.fileno(), self._read)
@@ -220,11 +227,15 @@ def main(descriptor: int) -> None:
     """Check what comes until the socket ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever began us
     _checked(_Asked(0, Rewrite("口服。", None, "口服。", "", "", "")))  # word lists are loaded
+    gc.freeze()
+    gc.set_threshold(20_000, 20)  # a check leaves no cycles
     buffer = bytearray()
+    # Kept: new memory for each frame costs more than to read it.
+    came = memoryview(bytearray(1 << 18))
     with socket.socket(fileno=descriptor) as mine:
         mine.sendall(_framed([]))
-        while data := mine.recv(1 << 20):
-            buffer += data
+        while size := mine.recv_into(came):
+            buffer += came[:size]
             for frame in _frames(buffer):
                 mine.sendall(_framed([_checked(asked) for asked in _asked(frame)]))
 

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from wardround.corpus import rules as r
 from wardround.corpus.facts import Facts, facts
 from wardround.corpus.lexicon import lexicon
-from wardround.corpus.tokens import stated
+from wardround.corpus.tokens import Treatment, on_treatment, rough, stated
 
 _QUANTIFIED = frozenset({"dose", "number", "frequency"})
 _SPANS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
@@ -40,8 +40,12 @@ class Known:
     when it is first needed: the lines of a passage come again with the next sample of its document."""
 
     def __init__(self, reference: str, source: str, asked: str) -> None:
-        self.reference = reference
-        self.text = "\n".join((reference, source, asked))
+        self.reference, self._source, self._asked = reference, source, asked
+
+    @cached_property
+    def text(self) -> str:
+        """All three."""
+        return "\n".join((self.reference, self._source, self._asked))
 
     @cached_property
     def told(self) -> Facts:
@@ -51,31 +55,35 @@ class Known:
     @cached_property
     def facts(self) -> Facts:
         """The facts of all three."""
-        read = [_read(line).facts for line in self._lines]
-        return Facts(**{k: frozenset[str]().union(*(getattr(f, k) for f in read)) for k in _KINDS})
+        return _facts_of_lines(self.text)
+
+    @cached_property
+    def treatment_told(self) -> Facts:
+        """Of the facts of the reference all drugs, routes, doses, frequencies and numbers of times."""
+        return known_facts(_treatment(self.reference).clauses)
+
+    @cached_property
+    def treatment(self) -> Facts:
+        """The same of all three."""
+        return _facts_of_lines(_treatment(self.text).clauses)
 
     @cached_property
     def numbers(self) -> set[str]:
         """The numbers of all three, in digits or written out."""
-        return set[str]().union(*(_read(line).numbers for line in self._lines))
-
-    @cached_property
-    def _lines(self) -> list[str]:
-        return [line for line in self.text.split("\n") if line]
+        return set[str]().union(*(_read(line).numbers for line in self.text.split("\n") if line))
 
     def news(self, text: str) -> str:
         """The clauses of `text` that the reference doesn't have word for word: only these can say anything new."""
-        theirs = frozenset(_pieces(self.reference))
-        return "\n".join(p for p in _pieces(text) if p not in theirs)
+        theirs = frozenset(rough(self.reference).split("\n"))
+        return "\n".join([c for c in rough(text).split("\n") if c not in theirs])
 
 
 _KINDS = Facts.__struct_fields__
 
 
-def _pieces(text: str) -> list[str]:
-    for stop in "。；，":
-        text = text.replace(stop, "\n")
-    return text.split("\n")
+def _facts_of_lines(text: str) -> Facts:
+    read = [_read(line).facts for line in text.split("\n") if line]
+    return Facts(**{k: frozenset[str]().union(*(getattr(f, k) for f in read)) for k in _KINDS})
 
 
 class _Line:
@@ -103,10 +111,14 @@ def known_facts(text: str) -> Facts:
     return _read(text).facts
 
 
+@lru_cache(maxsize=256)
+def _treatment(text: str) -> Treatment:
+    return on_treatment(text)
+
+
 def new_numbers(text: str, news: str, known: Known) -> set[str]:
     """Numbers of `news`, what `text` has anew, that are in `known` neither as they stand nor in other units or words."""
-    left = r.numbers(news)
-    left = left and left - r.numbers(known.reference)
+    left = r.numbers_beyond(r.numbers(news), known.reference)
     left = left and left - known.numbers
     if not left:
         return left
@@ -134,15 +146,22 @@ def _is_known(kind: str, name: str, theirs: Facts) -> bool:
 
 def new_drugs(text: str, known: Known) -> set[str]:
     """Drugs that `text` names and `known` does not, by any of its names."""
-    unwritten = {d for d in known_facts(text).drugs if d not in known.text}
-    return unwritten - known.facts.drugs if unwritten else unwritten
+    may = _treatment(text)
+    named = known_facts(may.clauses).drugs if may.drugs is None else may.drugs
+    unwritten = {d for d in named if d not in known.text}
+    if unwritten:
+        unwritten &= known_facts(may.clauses).drugs
+    return unwritten - known.treatment.drugs if unwritten else unwritten
 
 
 def changed_doses(text: str, known: Known) -> set[str]:
     """Doses and frequencies of `text` that `known` does not state."""
-    mine = known_facts(text)
+    may = _treatment(text)
+    if not may.counted:
+        return set()
+    mine = known_facts(may.clauses)
     left = set(mine.doses | mine.frequencies)
-    for part in ("told", "facts"):
+    for part in ("treatment_told", "treatment"):
         if not left:
             break
         theirs: Facts = getattr(known, part)
@@ -157,11 +176,22 @@ def changed_doses(text: str, known: Known) -> set[str]:
 def swapped_routes(text: str, news: str, known: Known) -> set[str]:
     """Routes of `text` that no source has, where the reference had one that is gone. A route more or one less is
     no change: "口服" often goes without saying. What is new can only stand in `news`, what `text` has anew."""
-    told = known_facts(news).routes
-    if not told or told <= (theirs := known.told.routes):
+    may = _treatment(news)
+    if may.routes is not None and not _one_for_another(may.routes, known.reference):
         return set()
-    mine = known_facts(text).routes
-    return set(mine - known.facts.routes) if mine - theirs and theirs - mine else set()
+    told = known_facts(may.clauses).routes
+    if not told or told <= (theirs := known.treatment_told.routes):
+        return set()
+    mine = known_facts(_treatment(text).clauses).routes
+    return set(mine - known.treatment.routes) if mine - theirs and theirs - mine else set()
+
+
+def _one_for_another(routes: frozenset[str], reference: str) -> bool:
+    """Whether one of these routes may stand for another that the reference has."""
+    if not routes:
+        return False
+    theirs = _treatment(reference).routes
+    return theirs is None or (bool(theirs) and len(routes | theirs) > 1)
 
 
 def dose_known(dose: str, theirs: Iterable[str]) -> bool:
@@ -213,15 +243,16 @@ _SOMEONE = re.compile(
 _AGED = re.compile(r"年龄[:：\s]*(\d{1,3})")
 
 
-def new_patients(text: str, known: str) -> set[tuple[str, str]]:
+def new_patients(text: str, known: Known) -> set[tuple[str, str]]:
     """(sex, age) of patients whom `text` describes and `known` does not."""
     if not (("男" in text or "女" in text) and ("岁" in text or "月" in text)):
         return set()
     mine = {_who(m) for m in _PATIENT.finditer(text)}
     if not mine:
         return set()
-    theirs = {_who(m) for m in _SOMEONE.finditer(known)}
-    theirs |= {(sex, age) for age in _AGED.findall(known) for sex in "男女" if sex in known}
+    theirs = {_who(m) for m in _SOMEONE.finditer(known.text)}
+    ages = _AGED.findall(known.text)
+    theirs |= {(sex, age) for age in ages for sex in "男女" if sex in known.text}
     return mine - theirs
 
 

@@ -77,10 +77,13 @@ _OPEN = re.compile(
 _FURTHER = rf"[{CN}]*(?:点[零〇一二两三四五六七八九]+)?"
 _NUMERAL = rf"[{CN}]{_FURTHER}"
 _IDIOM = re.compile(
-    "(?:[这那]|(?<!接)近|(?<![\u3400-\u9fff])前)[一两][天年]|三番[五两]次|三天两[头夜]|三天打鱼|两天晒网|一[日天]三[餐次](?=饮食|正餐)|一年四季|一年到头|一天到晚|三伏天|三九天|十月怀胎|"
-    "(?<![一二两三四五六七八九])[百千万]+[年岁里次]|二次(?!/)(?=感染|手术|损伤|伤害|创伤|打击|污染|元)|[两三四]支(?=血管|病变|冠)|半[天日夜晌]"
+    "[这那近前一二两三四十百千万半](?:(?:(?<=[这那近])(?<!接近)|(?<=前)(?<![\u3400-\u9fff]前))[一两][天年]|"
+    "(?<=三)(?:番[五两]次|天两[头夜]|天打鱼|伏天|九天)|(?<=两)天晒网|(?<=一)(?:[日天]三[餐次](?=饮食|正餐)|年四季|年到头|天到晚)|"
+    "(?<=十)月怀胎|(?<=[百千万])(?<![一二两三四五六七八九].)[百千万]*[年岁里次]|"
+    "(?<=二)次(?!/)(?=感染|手术|损伤|伤害|创伤|打击|污染|元)|(?<=[两三四])支(?=血管|病变|冠)|(?<=半)[天日夜晌])"
 )
-"""What has a numeral before a measure word and measures nothing, beside `NAMES`."""
+"""What has a numeral before a measure word and measures nothing, beside `NAMES`. Its first characters stand first, so that a
+search skips all others quickly."""
 _IN_IDIOMS = re.compile(r"[一二两三四五六七八九十百千万半][天日年月岁次番伏季头晚里支夜晌]")
 """In each of them: a quicker thing to look for."""
 _SPAN_UNITS = "秒|分钟|小时|钟头|周(?!围|边|身|期|到|全|密|转|折)|星期|礼拜|月(?!经|球|饼|子|牙)|年(?![代级轻龄幼长老青少])|疗程"
@@ -127,13 +130,15 @@ def measured(text: str) -> set[str]:
     for m in _PART.finditer(text) if "分之" in text else ():
         base = values(m["low"]) - {"100"} if m["low"] != "百" else set[str]()
         found |= base | values(m["high"])
-    for m in _LEVEL.finditer(text):
+    for m in _LEVEL.finditer(text) if _TENS.search(text) else ():
         if _is_level(m["low"]):
             found |= values(m["low"]) | (values(m["high"]) if _is_level(m["high"] or "") else set())
     return found
 
 
 _ANY = re.compile(f"[{CN}]")
+_TENS = re.compile(f"[{CN}](?:(?<=[十百千万])[{CN}点]|[十百千万])")
+"""In every numeral that may be a level, see `_is_level`."""
 
 
 def _is_quantity(m: re.Match[str]) -> bool:

@@ -138,7 +138,7 @@ def _of_form(given: Rewrite) -> str:
 def _of_content(given: Rewrite) -> str:
     text, reference, task = given.text, given.reference, given.task
     known = Known(reference, given.source, given.asked)
-    if new_patients(text, known.text):
+    if new_patients(text, known):
         return "invented_case"
     news = known.news(text)
     if new_numbers(text, news, known):
@@ -165,13 +165,20 @@ def wrong_language(text: str, reference: str) -> bool:
 
 
 def _chinese(text: str) -> bool:
-    """Whether at least as many letters are Chinese characters as Latin: mostly the first sentence tells."""
-    latin = sum(map(len, _LETTER.findall(text)))
-    for han in _HAN.finditer(text) if latin else ():
-        latin -= han.end() - han.start()
-        if latin <= 0:
+    """Whether at least as many letters are Chinese characters as Latin: mostly the first sentence has more of them than
+    the text has of ASCII, and that is quick to count."""
+    return _as_many_han(text, len(text.encode("ascii", "ignore"))) or _as_many_han(
+        text, sum(map(len, _LETTER.findall(text)))
+    )
+
+
+def _as_many_han(text: str, wanted: int) -> bool:
+    """Whether a text has so many Chinese characters."""
+    for han in _HAN.finditer(text) if wanted else ():
+        wanted -= han.end() - han.start()
+        if wanted <= 0:
             return True
-    return latin <= 0
+    return wanted <= 0
 
 
 def repeats_itself(text: str, reference: str) -> bool:
@@ -183,12 +190,16 @@ def repeats_itself(text: str, reference: str) -> bool:
 def _repeated(text: str) -> float:
     """The share of a text's letters in sentences that stood in it before; short ones (多饮水。) may come again, but not
     the text as a whole."""
-    pieces = [s.strip() for s in _SENTENCE_END.split(text)]
-    pieces = [s if s[:1] not in _ITEM_FIRST else _ITEM.sub("", s, 1) for s in pieces]
+    pieces = [
+        s if s[:1] not in _ITEM_FIRST else _ITEM.sub("", s, 1)
+        for s in map(str.strip, _SENTENCE_END.split(text))
+    ]
     letters = "".join(pieces)
-    period = (letters + letters).find(letters, 1) if len(letters) >= LEAST_REPEATED else -1
-    if 0 < period < len(letters):
-        return 1 - period / len(letters)
+    # What is one part over and over has its beginning again before its middle.
+    if len(letters) >= LEAST_REPEATED and letters.find(letters[: LEAST_REPEATED // 2], 1) > 0:
+        period = (letters + letters).find(letters, 1)
+        if period < len(letters):
+            return 1 - period / len(letters)
     longer = [s for s in pieces if len(s) >= LEAST_REPEATED]
     once = set(longer)
     if len(once) == len(longer):

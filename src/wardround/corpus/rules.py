@@ -71,7 +71,24 @@ _OWN = (
 )
 """Likewise of what speaks of its own source."""
 _TELLING = re.compile(f"{_SAYS}|{_OWN}")
-"""Seldom found, and quick to look for, as its words begin in few ways: a tenth of the time of the patterns themselves."""
+"""Small letters: what a pattern finds counts where this finds something."""
+_THING = "(?:资料|材料|文本|段落)"
+_TELLS = (
+    "(?:[中里上内]|资料)*(?:对此|也|都|均|曾|已|还|明确|有所|所|有|是这[样么])*"
+    "(?:提到|提及|谈到|讲到|写到|写道|写着|写明|指出|所?述|记载|记述|载明|描述|介绍|强调|说明|说到|所说|的(?:说法|描述|记载|内容))"
+)
+_LIKELY = re.compile(
+    "抱歉|对不起|很遗憾|作为(?:一个|一名)?(?:[aA]|人工智能|语言模型|大模型)|没有(?:提供|看到|给出)|"
+    "无法(?:提供|回答|给出|完成)|不能(?:提供|回答|给出|完成)|"
+    "s(?i:orry)|S(?i:orry)|ſ(?i:orry)|a(?i:s an a)|A(?i:s an a)|c(?i:an(?:not|'t))|C(?i:an(?:not|'t))|"
+    f"参考(?:资料|文本|答案|内容|材料)|原(?:文|答案|始资料)|上述{_THING}|所给{_THING}|给定{_THING}|提供的{_THING}|以上{_THING}|"
+    "资料(?:提到|指出|显示|所述)|材料(?:提到|指出|显示|所述)|教材|教科书|课本|书本|百科|词条|"
+    f"专著{_TELLS}|文章{_TELLS}|论文{_TELLS}|文献{_TELLS}|书(?<!说明书)(?<!医嘱书)(?<!同意书)(?<!证明书)(?<!通知书){_TELLS}|"
+    "文中|上文|前文|本文|该文|此文|段(?:话|文字|文章|内容|资料|材料)|篇(?:话|文字|文章|内容|资料|材料)|"
+    "a(?i:ccording to the)|A(?i:ccording to the)|b(?i:ased on the)|B(?i:ased on the)|</?(?i:reference|passage|question)>"
+)
+"""In all that `_APOLOGY` and `_PASSAGE` find, and seldom in another text. Every alternative begins with a letter of its own,
+so that the search skips all else: a hundredth of the time of those."""
 
 _CITES = re.compile(
     r"书本知识|‹[^›]{1,12}›|(?:如|见|参见)(?:上|下)?[图表](?:\s*\d|所示)|上文(?:提到|所述)的?图"
@@ -85,9 +102,10 @@ _APOLOGY = re.compile(
     re.I,
 )
 _PASSAGE = re.compile(
-    r"书本知识|参考(?:资料|文本|答案|内容|材料)|原(?:文|答案|始资料)|(?:上述|所给|给定|提供的|以上)(?:资料|材料|文本|段落)|"
-    r"(?<![像学床历验查史室访理])(?:资料|材料|文中)(?:提到|指出|显示|所述)|(?:教材|教科书|课本|书本|专著|百科全?书?|词条|(?<!说明)(?<!医嘱)(?<!同意)(?<!证明)(?<!通知)书|文章|论文|文献)(?:[中里上内]|资料)*(?:对此|也|都|均|曾|已|还|明确|有所|所|有|是这[样么])*"
-    r"(?:提到|提及|谈到|讲到|写到|写道|写着|写明|指出|所?述|记载|记述|载明|描述|介绍|强调|说明|说到|所说|的(?:说法|描述|记载|内容))|"
+    r"书本知识|参考(?:资料|文本|答案|内容|材料)|原(?:文|答案|始资料)|(?:上述|所给|给定|提供的|以上)"
+    rf"{_THING}|"
+    r"(?<![像学床历验查史室访理])(?:资料|材料|文中)(?:提到|指出|显示|所述)|(?:教材|教科书|课本|书本|专著|百科全?书?|词条|(?<!说明)(?<!医嘱)(?<!同意)(?<!证明)(?<!通知)书|文章|论文|文献)"
+    rf"{_TELLS}|"
     r"(?:据|根据|按照?|参照|参考|依照|见于?)(?:上述|这本?|该|此)?(?:教科书|教材|课本|书本|百科|词条)|(?:教科书|教材|课本|书本)(?:中|里|上)|"
     r"(?<![英中外作天人语古水论])文中|(?:上|前|本|该|此)文(?=[所已中里提述指说写])|(?:这|该|此|上述|以上)(?:段|篇)(?:话|文字|文章|内容|资料|材料)|"
     r"(?:according to|based on) the (?:given |provided )?(?:text|passage|reference|material|article)|"
@@ -122,7 +140,7 @@ def apology_or_refusal(output: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _telling(text: str) -> bool:
-    return _TELLING.search(text.casefold()) is not None
+    return _LIKELY.search(text) is not None and _TELLING.search(text.casefold()) is not None
 
 
 def mentions_passage(output: str, given: str = "") -> bool:
@@ -335,10 +353,12 @@ def garbled(text: str) -> bool:
 
 
 _POWER = re.compile(r"(?<=10)\s*[\^*]?\s*(?=[⁰¹²³⁴-⁹])|(?<=[×xX*]10)(?=\d{1,2}\s*/)")
+_HOLDS_POWER = re.compile(r"10(?:\s*[\^*]?\s*[⁰¹²³⁴-⁹]|\d{1,2}\s*/)")
 _NAMED_DIGIT = re.compile(
     r"(?:[SP][apv]?O|P?[aA]?CO|FiO|NO)2|FEV1|HbA1c|维生素\s*[A-Z]\d{1,2}", re.I
 )
-_LETTERED = re.compile(r"[A-Z]\d", re.I)
+_LETTERED = re.compile("o2|O2|v1|V1|a1c|a1C|A1c|A1C|维生素")
+"""One of these is in each of them."""
 _ANY_DIGIT = re.compile(
     r"[\d²³¹¼-¾⁰⁴-⁹₀-₉⅐-⅟↉①-⒛⓪㉑-㉟㊱-㊿㋀-㋋㍘-㍰㍸㍹㎟-㎦㎨㎯㏠-㏾\U0001f100-\U0001f10a]"
 )
@@ -352,11 +372,17 @@ def numbers(text: str) -> set[str]:
     return _in_digits(text) | numerals.measured(text)
 
 
+def numbers_beyond(found: set[str], text: str) -> set[str]:
+    """Those of `found` that are not among the `numbers` of a text."""
+    left = found and found - _in_digits(text)
+    return left and left - numerals.measured(text)
+
+
 def _in_digits(text: str) -> set[str]:
     if not _ANY_DIGIT.search(text):
         return set()
     bare = _ENUMERATOR.sub(" ", text)
-    plain = narrow(_POWER.sub(" ", bare) if "10" in bare else bare)
+    plain = narrow(_POWER.sub(" ", bare) if _HOLDS_POWER.search(bare) else bare)
     if _LETTERED.search(plain):
         plain = _NAMED_DIGIT.sub(" ", plain)
     return {_shortest(m) for m in _NUMBER.findall(plain)}

@@ -72,6 +72,10 @@ class Lexicon:
             behind = end
         return found
 
+    def words(self) -> Mapping[str, tuple[str, str]]:
+        """Each word's kind and canonical name."""
+        return self._words
+
     def count(self, kind: str) -> int:
         """How many words of `kind` there are."""
         return sum(k == kind for k, _ in self._words.values())
