@@ -32,8 +32,6 @@ SPECIALTIES = ("cardiology", "nephrology", "respiratory", "pediatrics", "unmappe
 FIELDS = tuple(f.id for f in rationale_form())
 STEP = "患者突发胸骨后压榨样疼痛，心电图下壁导联抬高，血压偏低，提示右心室受累，此时应维持前负荷。"
 SLUG = "bench"
-WORKERS = 2
-"""Server processes over PostgreSQL: one a core of the machine the mark is for. SQLite is served by one."""
 
 
 def items(count: int, gold: bool = True) -> Iterator[NewItem]:
@@ -88,8 +86,7 @@ def reviews_in(url: str) -> int:
 @contextlib.contextmanager
 def serving(url: str) -> Iterator[tuple[str, int]]:
     """`wardround web` on a free port; its address and process id."""
-    workers = WORKERS if url.startswith("postgresql") else 1
-    how = ["--db", url, "--port", "0", "--workers", str(workers), "--json"]
+    how = ["--db", url, "--port", "0", "--json"]
     process = subprocess.Popen(
         [sys.executable, "-m", "wardround.cli", "web", *how], stdout=subprocess.PIPE, text=True
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from wardround.corpus import store
 from wardround.corpus.gather import placed, placed_sample
 from wardround.corpus.keys import DocumentKey, SampleKey
 from wardround.corpus.store import Store
@@ -19,14 +21,36 @@ def test_lines_come_back_by_place_while_more_are_added(
     tmp_path_factory: object, lines: list[bytes]
 ) -> None:
     folder: Path = tmp_path_factory.mktemp("store")  # type: ignore[attr-defined]
-    with Store(folder / "lines") as store:
+    with Store(folder / "lines") as kept:
         for place, line in enumerate(lines):
-            assert store.append(line) == place
-            assert store.line(place) == line
-        assert [store.line(i) for i in reversed(range(len(store)))] == lines[::-1]
-        assert len(store) == len(lines)
-    store.close()  # a second time does nothing
+            assert kept.append(line) == place
+            assert kept.line(place) == line
+        assert [kept.line(i) for i in reversed(range(len(kept)))] == lines[::-1]
+        assert len(kept) == len(lines)
+    kept.close()  # a second time does nothing
     assert (folder / "lines").read_bytes() == b"".join(lines)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(st.one_of(st.binary(max_size=9), st.integers(0, 30)), max_size=60),
+    ahead=st.integers(1, 24),
+)
+def test_lines_come_back_in_any_order_however_much_is_read_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[bytes | int], ahead: int
+) -> None:
+    """A step adds a line, or reads the next one or that many further on."""
+    monkeypatch.setattr(store, "AHEAD", ahead)
+    lines: list[bytes] = []
+    at = 0
+    with Store(tmp_path / "lines") as kept:
+        for step in steps:
+            if isinstance(step, bytes):
+                lines.append(step)
+                kept.append(step)
+            elif lines:
+                at = (at + step) % len(lines)
+                assert kept.line(at) == lines[at]
 
 
 def test_keys_from_other_processes_share_what_is_equal() -> None:

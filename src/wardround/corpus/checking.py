@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST = 4
 """Processes at most."""
-ENOUGH = 48
+ENOUGH = 96
 """Rewrites at one process; more are not sent there until it has answered."""
 _HEAD = 4
 _FAILED = "!"

@@ -15,6 +15,8 @@ from typing import TypeVar
 from wardround.records import decode
 
 T = TypeVar("T")
+AHEAD = 1 << 16
+"""Bytes to read at once where lines are read in their order."""
 
 
 class Store:
@@ -25,6 +27,7 @@ class Store:
         self._read = os.open(path, os.O_RDONLY)
         self._starts = array("Q", [0])
         self._dirty = False
+        self._block, self._block_at, self._next = b"", 0, -1
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -43,11 +46,16 @@ class Store:
 
     def line(self, place: int) -> bytes:
         """The line at `place`."""
-        if self._dirty:
-            self._file.flush()
-            self._dirty = False
         start, end = self._starts[place], self._starts[place + 1]
-        return os.pread(self._read, end - start, start)
+        at = start - self._block_at
+        if at < 0 or at + end - start > len(self._block):
+            if self._dirty:
+                self._file.flush()
+                self._dirty = False
+            size = end - start if start != self._next else max(end - start, AHEAD)
+            self._block, self._block_at, at = os.pread(self._read, size, start), start, 0
+        self._next = end
+        return self._block[at : at + end - start]
 
     def read(self, place: int, kind: type[T]) -> T:
         """The line at `place` as a record."""
