@@ -1,8 +1,7 @@
 """PostgreSQL for the coroutines of one event loop, without threads.
 
 A transaction of ten short statements spends its time on the way to the server. In a thread each way ends in a fight for
-the interpreter's lock, which took more processor time than all else of a hand-in (docs/performance.md); in the loop
-itself nobody fights. The same functions of a `Connection` run here (SQLAlchemy runs them in a greenlet), over asyncpg,
+the interpreter's lock, which took a third of a hand-in's processor time (decision 19); in the loop itself nobody fights. The same functions of a `Connection` run here (SQLAlchemy runs them in a greenlet), over asyncpg,
 which reads the same URL. Whoever waits gets its turn in the order of coming: a pool by itself lets latecomers pass.
 """
 
@@ -19,25 +18,10 @@ TRANSACTIONS = 4
 """At once for one loop: more only wait for one processor."""
 LOOKS = 2
 TIMEOUT_S = 10.0
-KNOWN = frozenset(
-    [
-        "host",
-        "port",
-        "user",
-        "password",
-        "dbname",
-        "passfile",
-        "sslmode",
-        "sslcert",
-        "sslkey",
-        "sslrootcert",
-        "sslcrl",
-        "target_session_attrs",
-        "application_name",
-        "options",
-        "connect_timeout",
-    ]
-)
+KNOWN = frozenset({
+    "host", "port", "user", "password", "dbname", "passfile", "sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl",
+    "target_session_attrs", "application_name", "options", "connect_timeout",
+})  # fmt: skip
 """What of libpq's parameters in a URL means the same to asyncpg."""
 
 
