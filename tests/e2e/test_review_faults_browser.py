@@ -19,7 +19,8 @@ from tests.review.drafts import waiting_item
 from tests.web.conftest import BrowserApp, browser_app, chromium, world
 from tests.web.rooms import open_rationales
 from tests.web.test_review_browser import keys, ready
-from wardround.review import opening
+from wardround.errors import ConflictError, StoreError
+from wardround.review import handing_in, opening
 from wardround.review.forms import rationale_form
 from wardround.review.study import StudyConfig
 from wardround.review.tables import assignment, draft, item
@@ -160,3 +161,83 @@ def _text(page: Any, least: int) -> None:
     assert "49" not in page.evaluate(
         "() => [...document.querySelectorAll('.prose')].map(e => e.textContent).join('')"
     )
+
+
+def test_a_database_that_is_away_for_a_while_takes_nothing_off_the_page(
+    browser_app: BrowserApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    open_rationales(world, who)
+    page = browser_app.page(user_id=who[0])
+    page.goto("/review/trial")
+    here = ready(page)
+    with monkeypatch.context() as away:
+
+        async def gone(*_: object) -> None:
+            raise StoreError("db: can't be reached", hint="check that it runs")
+
+        away.setattr(world.store, "look", gone)
+        away.setattr(world.store, "transact", gone)
+        keys(page, "44544")
+        page.keyboard.press("c")
+        page.keyboard.type("断线时写的")
+        page.keyboard.press("Control+Enter")
+        page.locator("#notices").get_by_text("数据库暂时不能读写").wait_for()
+        assert page.locator("#comment").input_value() == "断线时写的"
+        fresh = browser_app.page(user_id=who[1])
+        assert fresh.goto("/review/trial").status == 503
+        assert "数据库暂时不能读写" in fresh.locator("main").inner_text()
+    page.keyboard.press("Control+Enter")
+    ready(page, here)
+    (row,) = reviews(world.store)
+    assert row["comment"] == "断线时写的"
+
+
+def test_what_is_refused_leaves_the_page_and_its_draft_as_they_were(
+    browser_app: BrowserApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun(*_: object) -> None:
+        raise ConflictError("the next round has begun")
+
+    monkeypatch.setattr(handing_in, "undo", begun)
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    open_rationales(world, who)
+    page = browser_app.page(user_id=who[0])
+    page.goto("/review/trial")
+    first = ready(page)
+    keys(page, "44444")
+    page.keyboard.press("Enter")
+    ready(page, first)
+    page.keyboard.press("c")
+    page.keyboard.type("先写一句")
+    page.keyboard.press("Escape")
+    page.keyboard.press("z")
+    page.locator("#notices [role=alert]").wait_for()
+    page.get_by_text("草稿已保存").wait_for()
+    page.keyboard.press("c")
+    page.keyboard.type("，再写一句")
+    page.wait_for_timeout(1000)
+    page.get_by_text("草稿已保存").wait_for()
+    with world.store.read() as conn:
+        assert conn.execute(select(draft.c.body)).scalar_one()["comment"] == "先写一句，再写一句"
+
+
+def test_taking_back_keeps_what_stood_on_the_next_item(browser_app: BrowserApp) -> None:
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    open_rationales(world, who)
+    page = browser_app.page(user_id=who[0])
+    page.goto("/review/trial")
+    first = ready(page)
+    keys(page, "44444")
+    page.keyboard.press("Enter")
+    second = ready(page, first)
+    page.wait_for_timeout(400)
+    keys(page, "45z")
+    assert ready(page, second) == first
+    page.keyboard.press("Enter")
+    assert ready(page, first) == second
+    assert page.locator(".levels input:checked").count() == 2
+    assert float(page.input_value("[name=seconds]")) > 0

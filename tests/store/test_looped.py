@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import threading
 from collections.abc import Callable, Coroutine
@@ -117,6 +118,42 @@ def test_who_came_first_is_served_first(store: Store, monkeypatch: pytest.Monkey
 
 
 @on_postgresql
+def test_of_two_who_wait_for_each_other_both_get_through(store: Store, way: Way) -> None:
+    """PostgreSQL ends one of them; it is done again."""
+    users = [add_user(store, name) for name in ("a", "b")]
+
+    def crossed(order: list[int]) -> Callable[[Connection], None]:
+        def work(conn: Connection) -> None:
+            for user in order:
+                value = people.user.c.display + "x"
+                conn.execute(
+                    update(people.user).where(people.user.c.id == user).values(display=value)
+                )
+                conn.execute(select(func.pg_sleep(0.3)))
+
+        return work
+
+    async def both() -> None:
+        await asyncio.gather(*(store.transact(crossed(o)) for o in (users, users[::-1])))
+
+    way(both)
+    with store.read() as conn:
+        assert sorted(_names(conn)) == ["axx", "bxx"]
+
+
+@on_postgresql
+def test_a_start_of_the_loop_with_no_limit_to_connecting(store: Store) -> None:
+    endless = Store(engine_of(store.engine.url.update_query_dict({"connect_timeout": "0"})))
+
+    async def work() -> list[str]:
+        async with endless.in_loop():
+            return await endless.look(_names)
+
+    assert asyncio.run(work()) == []
+    endless.close()
+
+
+@on_postgresql
 def test_connections_that_ended_meanwhile_are_replaced(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,8 +232,21 @@ def test_a_database_that_cannot_be_had_is_told_in_words(
         assert re.search(said, f"{error} {error.hint}")
 
 
-def test_what_asyncpg_does_not_know_is_left_to_threads() -> None:
+def test_what_asyncpg_does_not_know_is_left_to_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [k for k in os.environ if k.startswith("PG")]:
+        monkeypatch.delenv(name)
     known = "postgresql+psycopg://u@h/d?sslmode=require&application_name=x&connect_timeout=3"
     assert looped.possible(engine_of(known).url)
-    assert not looped.possible(engine_of("postgresql+psycopg://u@h/d?service=x").url)
-    assert not looped.possible(engine_of("postgresql+psycopg://u@/d?host=a&host=b").url)
+    for other in (
+        "u@h/d?service=x",
+        "u@/d?host=a&host=b",
+        "u@h/d?host=b",
+        "u@h/d?dbname=e",
+        "u@h/d?keepalives=1",
+        "u@h",
+    ):
+        assert not looped.possible(engine_of(f"postgresql+psycopg://{other}").url), other
+    monkeypatch.setenv("PGPASSWORD", "geheim")
+    assert looped.possible(engine_of(known).url)
+    monkeypatch.setenv("PGOPTIONS", "-c search_path=other")
+    assert not looped.possible(engine_of(known).url)

@@ -290,7 +290,8 @@ def _pool(conn: Connection, who: RowMapping) -> RowMapping | None:
     found = conn.execute(open_to(who)).mappings().first()
     if found is not None and found["task"] == "review":
         loads = member.c.study_id == who["study_id"]
-        for whom, step in ((user_id, 1), (found["planned_for"], -1)):
+        steps = {user_id: 1} | ({found["planned_for"]: -1} if found["planned_for"] else {})
+        for whom, step in sorted(steps.items()):  # in one order, as others do
             conn.execute(
                 update(member)
                 .where(loads, member.c.user_id == whom)

@@ -36,8 +36,11 @@ class Planned(Record, frozen=True, kw_only=True):
 class _Members:
     """Members by specialty, the least loaded first."""
 
-    def __init__(self, rows: Sequence[tuple[int, list[str], int]], rng: random.Random) -> None:
+    def __init__(
+        self, rows: Sequence[tuple[int, list[str], int]], rng: random.Random, stored: dict[int, int]
+    ) -> None:
         self.load = {user: load for user, _, load in rows}
+        self.stored = stored
         self._rng = rng
         self._of: dict[str, list[int]] = defaultdict(list)
         self._general = [user for user, specialties, _ in rows if not specialties]
@@ -106,7 +109,7 @@ def plan(
             not_these.add(whom)
         rows.append({"slot": slot, "whom": whom})
     conn.execute(_PLAN, rows)
-    _keep_loads(conn, study_id, members.load)
+    _keep_loads(conn, study_id, members)
     return Planned(given=len(rows) - left.total(), left=dict(left))
 
 
@@ -123,13 +126,15 @@ def _free(
 
 
 def _members(conn: Connection, study_id: int, rng: random.Random, *, anew: bool) -> _Members:
-    rows = conn.execute(
+    query = (
         select(member.c.user_id, member.c.specialties, member.c.load)
         .where(member.c.study_id == study_id, member.c.active)
         .order_by(member.c.user_id)
-    ).all()
+    )
+    rows = conn.execute(query.with_for_update() if anew else query).all()
+    stored = {r[0]: r[2] for r in rows}
     if not anew:
-        return _Members([(r[0], r[1], r[2]) for r in rows], rng)
+        return _Members([(r[0], r[1], r[2]) for r in rows], rng, stored)
     # Planned anew, a load is what a member holds or has done.
     a = assignment.c
     counts = conn.execute(
@@ -138,7 +143,7 @@ def _members(conn: Connection, study_id: int, rng: random.Random, *, anew: bool)
         .group_by(a.user_id)
     )
     taken = {int(row[0]): int(row[1]) for row in counts}
-    return _Members([(r[0], r[1], taken.get(r[0], 0)) for r in rows], rng)
+    return _Members([(r[0], r[1], taken.get(r[0], 0)) for r in rows], rng, stored)
 
 
 def _barred(
@@ -165,11 +170,18 @@ def _barred(
     return barred
 
 
-def _keep_loads(conn: Connection, study_id: int, load: dict[int, int]) -> None:
-    if load:
+def _keep_loads(conn: Connection, study_id: int, members: _Members) -> None:
+    """By how much loads changed, not what they are: others take items meanwhile. In one order, so that two who plan at
+    once don't wait for each other."""
+    steps = [
+        {"whom": user, "step": n - members.stored[user]}
+        for user, n in sorted(members.load.items())
+        if n != members.stored[user]
+    ]
+    if steps:
         conn.execute(
             update(member)
             .where(member.c.study_id == study_id, member.c.user_id == bindparam("whom"))
-            .values(load=bindparam("now")),
-            [{"whom": user, "now": n} for user, n in load.items()],
+            .values(load=member.c.load + bindparam("step")),
+            steps,
         )

@@ -8,6 +8,7 @@ where SQLite itself would have them poll.
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,12 +21,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.pool import QueuePool
 
+from wardround.errors import ConflictError
 from wardround.store import looped
 from wardround.store.trouble import trouble
 from wardround.store.turns import Log, Turn
 
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
+TRIES = 4
+"""Of a transaction that PostgreSQL ends because another wants the same rows the other way round."""
 IDLE_S = 1.0
 """A connection to PostgreSQL that nobody used for so long is asked whether it still stands."""
 
@@ -127,11 +131,17 @@ class Store:
         """
         from anyio.to_thread import run_sync
 
-        with self._in_words():
-            if here := self._in_this_loop():
-                return await here.transact(work)
+        if here := self._in_this_loop():
+            for again in range(TRIES):
+                try:
+                    with self._in_words():
+                        return await here.transact(work)
+                except ConflictError as e:
+                    if not _chosen_against(e) or again == TRIES - 1:
+                        raise
+                    await asyncio.sleep(_pause(again))
         if not (isinstance(self._turn, Turn) and self._turn.taken_at_once()):
-            return await run_sync(self._apart, work)
+            return await run_sync(self.done, work)
         try:
             with self._in_words(), self._changing() as (conn, changes), conn.begin():
                 found = work(conn)
@@ -141,7 +151,16 @@ class Store:
             await self._log.settled()
         return found
 
-    def _apart(self, work: Callable[[Connection], T]) -> T:
+    def done(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns, done within one `write`; done again where PostgreSQL had to choose between two."""
+        for again in range(TRIES - 1):
+            try:
+                with self.write() as conn:
+                    return work(conn)
+            except ConflictError as e:
+                if not _chosen_against(e):
+                    raise
+                time.sleep(_pause(again))
         with self.write() as conn:
             return work(conn)
 
@@ -174,6 +193,15 @@ class Store:
             if said := trouble(e, self.engine.url):
                 raise said from e
             raise
+
+
+def _chosen_against(error: ConflictError) -> bool:
+    """Whether it is not what was asked but PostgreSQL that ended a transaction, so that another may be had."""
+    return isinstance(error.__cause__, DBAPIError)
+
+
+def _pause(again: int) -> float:
+    return random.uniform(0.0, 0.05 * 2**again)
 
 
 def _common() -> dict[str, Any]:

@@ -8,6 +8,7 @@ which reads the same URL. Whoever waits gets its turn in the order of coming: a 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -19,15 +20,27 @@ TRANSACTIONS = 4
 LOOKS = 2
 TIMEOUT_S = 10.0
 KNOWN = frozenset({
-    "host", "port", "user", "password", "dbname", "passfile", "sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl",
-    "target_session_attrs", "application_name", "options", "connect_timeout",
+    "host", "passfile", "sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "target_session_attrs", "application_name",
+    "options", "connect_timeout",
 })  # fmt: skip
 """What of libpq's parameters in a URL means the same to asyncpg."""
+KNOWN_ENVIRONMENT = frozenset({
+    "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGPASSFILE", "PGSSLMODE", "PGSSLCERT", "PGSSLKEY",
+    "PGSSLROOTCERT", "PGSSLCRL", "PGTARGETSESSIONATTRS", "PGDATA", "PGTZ",
+})  # fmt: skip
+"""Likewise of its environment variables, and two that are none of a connection's."""
 
 
 def possible(url: URL) -> bool:
-    """Whether all that the URL says can be said to asyncpg."""
-    return set(url.query) <= KNOWN and all(isinstance(v, str) for v in url.query.values())
+    """Whether all that the URL and the environment say means the same to asyncpg."""
+    query = url.query
+    return (
+        set(query) <= KNOWN
+        and all(isinstance(v, str) for v in query.values())
+        and not (url.host and "host" in query)
+        and bool(url.database)
+        and not any(k.startswith("PG") and k not in KNOWN_ENVIRONMENT for k in os.environ)
+    )
 
 
 class Looped:
@@ -66,7 +79,9 @@ def _connecting(url: URL) -> Callable[[], Any]:
     from sqlalchemy.exc import OperationalError
 
     query = dict(url.query)
-    timeout = float(str(query.pop("connect_timeout", TIMEOUT_S)))
+    timeout = (
+        float(str(query.pop("connect_timeout", TIMEOUT_S))) or None
+    )  # 0 is no limit, as libpq has it
     dsn = url.set(drivername="postgresql", query=query).render_as_string(hide_password=False)
 
     async def connect() -> Any:

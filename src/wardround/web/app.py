@@ -18,7 +18,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from wardround.errors import ConflictError, InputError, RefusedError, UsageError, WardroundError
+from wardround.errors import (
+    ConflictError,
+    InputError,
+    RefusedError,
+    StoreError,
+    UsageError,
+    WardroundError,
+)
 from wardround.records import complete_types
 from wardround.store.database import Store
 from wardround.web import assets, guard, security, upload_words, words
@@ -30,6 +37,7 @@ from wardround.web.settings import Settings
 log = logging.getLogger("wardround.web")
 for _english, _chinese in upload_words.FILES:
     words.translate(_english, _chinese)
+words.translate(r"someone else changed the same rows", "有人同时改动了同一处，请再试一次。")
 AREAS = (
     "home",
     "review",
@@ -48,7 +56,7 @@ AREAS = (
 `cards(conn, person)` for the first page, `VERBS` and `FIELDS`, names for its events, and `UPLOADS`, prefixes under which larger
 bodies are let in."""
 STATUS: tuple[tuple[type[Exception], int], ...] = (
-    (NoAccountError, 404), (ConflictError, 409), (RefusedError, 403), (InputError, 422), (UsageError, 422), (WardroundError, 500),
+    (NoAccountError, 404), (ConflictError, 409), (StoreError, 503), (RefusedError, 403), (InputError, 422), (UsageError, 422), (WardroundError, 500),
 )  # fmt: skip
 
 
@@ -106,7 +114,7 @@ def _errors(app: FastAPI) -> None:
         if isinstance(error, guard.LoginNeededError):
             return ask_to_log_in(request)
         status = next(code for kind, code in STATUS if isinstance(error, kind))
-        if status == 500:
+        if status >= 500:
             log.error("%s: %s", type(error).__name__, error)
         return problem(request, status, error)
 

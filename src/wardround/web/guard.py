@@ -96,13 +96,19 @@ async def admit(request: Request, who: Access | None) -> None:
 
 
 async def identify(request: Request) -> None:
-    """Put person, language and theme into `request.state`, once."""
+    """Put person, language and theme into `request.state`, once. Where the database can't be asked its error is raised,
+    and for the page that tells of it the person is nobody."""
     if hasattr(request.state, "person"):
         return
     settings: Settings = request.app.state.settings
     token = request.cookies.get(settings.cookie("session"), "")
-    request.state.person = await _look_up(request, token) if token else None
-    person: Person | None = request.state.person
+    _see(request, None)
+    if token and (person := await _look_up(request, token)) is not None:
+        _see(request, person)
+
+
+def _see(request: Request, person: Person | None) -> None:
+    request.state.person = person
     cookies = request.cookies
     request.state.lang = (
         words.lang_of(request.query_params.get("lang"))

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from wardround import __version__
-from wardround.errors import WardroundError
+from wardround.errors import StoreError, WardroundError
 from wardround.records import Record
 from wardround.web import part_words, words
 from wardround.web.assets import static
@@ -151,6 +151,8 @@ def problem(
     text = words.message(error) if isinstance(error, WardroundError) else ""
     if not known or status in (401, 500):
         text = pair(words.TEXTS.get(status, words.TEXTS[400]))
+    elif status == 503 and isinstance(error, StoreError):
+        text = pair(words.NO_STORE)
     if wants_json(request):
         return JSONResponse({"error": text, "status": status}, status_code=status, headers=headers)
     if is_htmx(request):

@@ -95,3 +95,7 @@ TEXTS: dict[int, tuple[str, str]] = {
     503: ("请稍后再试。", "Please try again in a moment."),
 }
 """HTTP status → what a person reads."""
+NO_STORE = (
+    "数据库暂时不能读写。已写在页面上的内容还在，请稍后再交一次。",
+    "The database can't be read or written right now. What is on the page stays there; send it again in a moment.",
+)

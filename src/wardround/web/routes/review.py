@@ -136,8 +136,7 @@ def _look(
 def _desk(
     request: Request, db: Store, slug: str, person: Person, *, notice: str = "", back: bool = False
 ) -> Response:
-    with db.write() as conn:
-        seen = _look(conn, db, opening.study_row(conn, slug), person.id)
+    seen = db.done(lambda conn: _look(conn, db, opening.study_row(conn, slug), person.id))
     return _show(request, slug, seen, notice=notice, back=back)
 
 

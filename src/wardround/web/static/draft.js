@@ -45,6 +45,7 @@
     }
     document.addEventListener("input", (event) => { if (form()?.contains(event.target)) later(); });
     document.addEventListener("visibilitychange", () => { if (document.hidden && timer) save(); });
+    document.addEventListener("htmx:beforeRequest", () => { if (timer) save(); }); // another item may come in its place
     addEventListener("pagehide", () => { if (timer) save(); });
     addEventListener("beforeunload", (event) => { if (timer && form() && !form().dataset.leaving) { save(); event.preventDefault(); } });
     return {

@@ -94,8 +94,8 @@
     drafting();
     show();
   }
-  document.addEventListener("htmx:afterSwap", () => {
-    if (!$("#panel")) return;
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (!$("#panel") || event.detail.target?.id === "notices") return;
     begin();
     // Another item: htmx keeps the cursor in the field of the same name, where a key would be a letter.
     $("#panel h1")?.focus({ preventScroll: true });

@@ -187,6 +187,7 @@
     const box = $(".judge", f);
     if (box) box.style.setProperty("--above", `${Math.max(Math.round(box.getBoundingClientRect().top + scrollY), 10)}px`);
   }
-  document.addEventListener("htmx:afterSwap", (event) => { if ($("#desk")) { scrollTo(0, 0); begin(); } });
+  // A notice that came in place of an answer leaves the page, and what is written on it, as it was.
+  document.addEventListener("htmx:afterSwap", (event) => { if ($("#desk") && event.detail.target?.id !== "notices") { scrollTo(0, 0); begin(); } });
   begin();
 })();
