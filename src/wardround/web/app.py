@@ -56,7 +56,7 @@ AREAS = (
 `cards(conn, person)` for the first page, `VERBS` and `FIELDS`, names for its events, and `UPLOADS`, prefixes under which larger
 bodies are let in."""
 STATUS: tuple[tuple[type[Exception], int], ...] = (
-    (NoAccountError, 404), (ConflictError, 409), (StoreError, 503), (RefusedError, 403), (InputError, 422), (UsageError, 422), (WardroundError, 500),
+    (NoAccountError, 404), (ConflictError, 409), (RefusedError, 403), (InputError, 422), (UsageError, 422), (StoreError, 503), (WardroundError, 500),
 )  # fmt: skip
 
 
