@@ -1,14 +1,15 @@
 """Who gets what: evenly, by specialty, nobody twice, the same from the same seed."""
 
+import random
 from collections import Counter
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests.review.rooms import new_item, opened, people
-from wardround.review import opening
-from wardround.review.tables import assignment
+from wardround.review import opening, planning
+from wardround.review.tables import assignment, member
 from wardround.store.database import Store
 
 
@@ -90,3 +91,21 @@ def test_the_same_seed_plans_the_same(store: Store) -> None:
         opening.join(conn, study, [who[0]], by=None)
         opening.join(conn, study, [who[0]], by=None)
     assert [(k, w) for k, w, _ in plans(store, study)] == first
+
+
+def test_what_others_took_while_a_plan_was_made_still_counts(store: Store) -> None:
+    """A load is changed by steps: written as it was read, others' items would be lost."""
+    who = people(store, 3)
+    study = opened(store, who, [new_item("k")])
+    load = select(member.c.user_id, member.c.load).where(member.c.study_id == study)
+    with store.write() as conn:
+        before = {row.user_id: row.load for row in conn.execute(load)}
+        planned = planning._members(conn, study, random.Random(1), anew=False)
+        conn.execute(
+            update(member).where(member.c.study_id == study).values(load=member.c.load + 5)
+        )
+        chosen = planned.take("unmapped", set())
+        planning._keep_loads(conn, study, planned)
+        after = {row.user_id: row.load for row in conn.execute(load)}
+    assert chosen in who
+    assert after == {w: n + 5 + (w == chosen) for w, n in before.items()}
