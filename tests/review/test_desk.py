@@ -4,13 +4,13 @@ import threading
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, literal, select, update
 
 from tests.review.rooms import give, new_item, opened, people, scores
 from wardround.errors import ConflictError, InputError, RefusedError
 from wardround.review import desk, drafts, handing_in, opening
 from wardround.review.study import MAX_COMMENT, ReviewIn, Span
-from wardround.review.tables import assignment, item, review
+from wardround.review.tables import assignment, item, member, review
 from wardround.store.database import Store
 from wardround.store.people import event
 
@@ -260,6 +260,79 @@ def test_gold_is_mixed_in_and_counts_for_nothing(store: Store) -> None:
             .all()
             == met
         )
+
+
+def test_two_tabs_at_once_never_draw_the_same_gold(store: Store) -> None:
+    who = people(store, 1)
+    gold = [new_item(f"g{i}", gold={"correctness": 2}) for i in range(6)]
+    study = opened(store, who, [new_item(f"k{i}") for i in range(6)] + gold, gold_rate=0.99)
+    drawn: list[int] = []
+    start = threading.Barrier(3)
+
+    def tab() -> None:
+        start.wait()
+        drawn.extend(t.item for t in desk.next_tasks(store, study, who[0], ahead=1))
+
+    threads = [threading.Thread(target=tab) for _ in range(3)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(drawn) == 6
+    with store.read() as conn:
+        slots = conn.execute(select(assignment.c.item_id).where(assignment.c.task == "gold"))
+        met = slots.scalars().all()
+    assert len(met) == len(set(met))
+
+
+def test_one_who_left_gets_nothing_more(store: Store) -> None:
+    """Not even with the answer to what they hand in: it is refused whole."""
+    who = people(store, 3)
+    study = opened(store, who, [new_item(f"k{i}") for i in range(3)])
+    (task,) = desk.next_tasks(store, study, who[0], ahead=0)
+    with store.write() as conn:
+        conn.execute(update(member).where(member.c.user_id == who[0]).values(active=False))
+
+    def hand_in() -> None:
+        with store.write() as conn:
+            found = handing_in.there(conn, task.assignment)
+            assert found
+            given = ReviewIn(scores=scores(4))
+            done = handing_in.submit_at(conn, who[0], found, task.version, given)
+            assert done.known.shown is None
+            desk.tasks_in(conn, store, study, who[0], study=found.study, known=done.known)
+
+    with pytest.raises(RefusedError):
+        hand_in()
+    with store.read() as conn:
+        assert conn.execute(select(review)).all() == []
+
+
+def test_what_is_counted_as_shown(store: Store) -> None:
+    """Every item once, gold among them, whichever way it comes to the desk."""
+    who = people(store, 1)
+    gold = [new_item("g", gold={"correctness": 2})]
+    study = opened(store, who, [new_item(f"k{i}") for i in range(4)] + gold, gold_rate=0.5)
+    seen = 0
+    while tasks := desk.next_tasks(store, study, who[0], ahead=0):
+        seen += 1
+        with store.write() as conn:
+            assert desk.member_row(conn, study, who[0])["shown"] == seen
+            found = handing_in.there(conn, tasks[0].assignment)
+            assert found
+            given = ReviewIn(scores=scores(4))
+            done = handing_in.submit_at(conn, who[0], found, tasks[0].version, given)
+            assert done.known == desk.Known(holds=False, shown=seen)
+    assert seen == 5
+
+
+@pytest.mark.parametrize(("item_id", "round_"), [(1, 1), (31_247, 12), (2**40, 5)])
+def test_a_draft_s_place_is_one_in_python_and_in_a_statement(
+    store: Store, item_id: int, round_: int
+) -> None:
+    with store.read() as conn:
+        made = conn.execute(select(drafts.place_in(literal(item_id), literal(round_)))).scalar()
+    assert made == drafts.place_of(item_id, round_)
 
 
 def plan_of(store: Store, statement: Select[Any], values: dict[str, int]) -> str:

@@ -16,8 +16,10 @@ import msgspec
 from sqlalchemy import (
     BindParameter,
     Connection,
+    Label,
     RowMapping,
     Select,
+    Update,
     and_,
     bindparam,
     exists,
@@ -31,13 +33,14 @@ from sqlalchemy import (
 from wardround.errors import RefusedError
 from wardround.records import Record
 from wardround.review import opening, rounds
-from wardround.review.drafts import place_of
+from wardround.review.drafts import place_in
 from wardround.review.planning import ANY, plan
 from wardround.review.study import Part, StudyConfig
 from wardround.review.tables import assignment, draft, item, member, version
 from wardround.store.base import now
 from wardround.store.database import Store
 from wardround.store.events import record
+from wardround.store.together import Together
 
 SWEEP_S = 5.0
 """Seconds between two looks for leases that ran out, in one process."""
@@ -62,25 +65,39 @@ class Task(Record, frozen=True, kw_only=True):
     progress: tuple[int, int]
 
 
+class Known(Record, frozen=True, kw_only=True):
+    """What a caller knows of a reviewer already, so that it isn't asked again. `holds`: False where they hold nothing;
+    `shown`: how many items they were shown, as an active member."""
+
+    holds: bool = True
+    shown: int | None = None
+
+
 _swept: dict[tuple[int, int], float] = {}
 
-# Statements of the way from one item to the next, made once: building them costs more than running them.
+# Statements of the way from one item to the next, made once: building them costs more than running them. Few, since on
+# PostgreSQL each is a journey to the server and back.
 _A = assignment.c
 _STUDY: BindParameter[int] = bindparam("study")
 _USER: BindParameter[int] = bindparam("user")
 _MEMBER = select(member).where(
     member.c.study_id == _STUDY, member.c.user_id == _USER, member.c.active
 )
-_HELD = (
-    select(assignment)
-    .where(_A.user_id == _USER, _A.study_id == _STUDY, _A.state == "held")
-    .order_by(_A.claimed_at, _A.id)
-)
+_ALONE = _MEMBER.with_for_update()
+
+
+def shown_to(study: BindParameter[int], user: BindParameter[int]) -> Label[int]:
+    """How many items the member was shown; NULL for who isn't an active one."""
+    m = member.c
+    return (
+        select(m.shown).where(m.study_id == study, m.user_id == user, m.active).scalar_subquery().label("shown")
+    )  # fmt: skip
+
+
 _SHOWN = (
     update(member)
     .where(member.c.study_id == _STUDY, member.c.user_id == _USER, member.c.active)
     .values(shown=member.c.shown + 1)
-    .returning(*member.c)
 )
 _FIRST = (
     select(_A.id)
@@ -89,9 +106,40 @@ _FIRST = (
     .limit(1)
     .with_for_update(skip_locked=True)
 )
+_MINE = assignment.alias("mine").c
 
 
-def _leasing(which: Any) -> Any:
+def _of(statement: Select[Any], name: str) -> Label[Any]:
+    return statement.scalar_subquery().label(name)
+
+
+_DONE_BY = _of(
+    select(func.count()).where(
+        _MINE.user_id == _USER, _MINE.study_id == _STUDY, _MINE.state == "done", _MINE.task == "review"
+    ), "done",
+)  # fmt: skip
+_LOAD = _of(
+    select(member.c.load).where(member.c.study_id == _STUDY, member.c.user_id == _USER), "load"
+)
+_PROGRESS = select(_DONE_BY, _LOAD)
+_ITEM = item.c.id == _A.item_id
+_UNDER_REVIEW = select(version.c.content).join(item, version.c.id == item.c.version_id)
+_DRAFT = and_(draft.c.user_id == _USER, draft.c.place == place_in(_A.item_id, _A.round))
+_SLOT = (
+    *_A, _DONE_BY, _LOAD, _of(select(item.c.body).where(_ITEM), "body"),
+    _of(select(item.c.version_id).where(_ITEM), "version"), _of(_UNDER_REVIEW.where(_ITEM), "content"),
+    _of(select(draft.c.body).where(_DRAFT), "draft"), _of(select(draft.c.version).where(_DRAFT), "draft_version"),
+)  # fmt: skip
+"""A slot with all that its reviewer is shown. Only scalar subqueries: a RETURNING takes them too."""
+_HELD = (
+    select(*_SLOT)
+    .where(_A.user_id == _USER, _A.study_id == _STUDY, _A.state == "held")
+    .order_by(_A.claimed_at, _A.id)
+)
+_AT = select(*_SLOT).where(_A.id == bindparam("slot"))
+
+
+def _leasing(which: Any) -> Update:
     return (
         update(assignment)
         .where(_A.id == which, _A.state == "free")
@@ -101,39 +149,12 @@ def _leasing(which: Any) -> Any:
             claimed_at=bindparam("at"),
             lease_until=bindparam("until"),
         )
-        .returning(*_A)
+        .returning(*_SLOT)
     )
 
 
 _LEASE = _leasing(bindparam("slot"))
-_LEASE_FIRST = _leasing(_FIRST.scalar_subquery())
-_DONE_BY = (
-    select(func.count())
-    .where(_A.user_id == _USER, _A.study_id == _STUDY, _A.state == "done", _A.task == "review")
-    .scalar_subquery()
-    .label("done")
-)
-_LOAD = (
-    select(member.c.load)
-    .where(member.c.study_id == _STUDY, member.c.user_id == _USER)
-    .scalar_subquery()
-    .label("load")
-)
-_PROGRESS = select(_DONE_BY, _LOAD)
-_SHOWING = (
-    select(
-        _DONE_BY,
-        _LOAD,
-        item.c.body,
-        version.c.content,
-        version.c.id.label("version"),
-        draft.c.body.label("draft"),
-        draft.c.version.label("draft_version"),
-    )
-    .join(version, version.c.id == item.c.version_id)
-    .outerjoin(draft, and_(draft.c.user_id == _USER, draft.c.place == bindparam("place")))
-    .where(item.c.id == bindparam("item"))
-)
+_LEASE_FIRST = Together(_leasing(_FIRST.scalar_subquery()), _SHOWN)
 _GOLD = (
     select(item.c.id, item.c.specialty)
     .where(
@@ -164,10 +185,9 @@ def tasks_in(
     *,
     ahead: int = 1,
     study: Mapping[Any, Any] | None = None,
-    holds: bool = True,
+    known: Known | None = None,
 ) -> list[Task]:
-    """`next_tasks` within a transaction that is open already; `study`: its row, where the caller has it; `holds`: False
-    where the caller knows that this reviewer holds nothing."""
+    """`next_tasks` within a transaction that is open already; `study`: its row, where the caller has it."""
     study = study or opening.study_row(conn, study_id)
     config = opening.read_config(study["config"])
     if study["status"] != "open":
@@ -177,35 +197,32 @@ def tasks_in(
     if due - _swept.get((id(store), study_id), -SWEEP_S) >= SWEEP_S:
         _swept[id(store), study_id] = due
         return_expired(conn, study_id, config)
-    held = _held(conn, study_id, user_id) if holds else []
+    known, me = known or Known(), {"study": study_id, "user": user_id}
+    held: list[Mapping[Any, Any]] = []
+    if known.holds:
+        held += conn.execute(_HELD, me).mappings()
     if len(held) >= 1 + ahead:
         member_row(conn, study_id, user_id)
+    shown = known.shown
     while len(held) < 1 + ahead:
-        claimed = _claim(conn, config, study_id, user_id, len(held))
+        claimed = _claim(conn, config, study_id, user_id, len(held), shown)
         if claimed is None:
             break
         held.append(claimed)
-    return [task_of(conn, row, user_id) for row in held[: 1 + ahead]]
+        shown = None
+    return [_task(conn, row) for row in held[: 1 + ahead]]
 
 
 def member_row(conn: Connection, study_id: int, user_id: int) -> RowMapping:
     """The active membership. `RefusedError` without one."""
-    return _one_member(conn, _MEMBER, study_id, user_id)
-
-
-def _one_member(conn: Connection, statement: Any, study_id: int, user_id: int) -> RowMapping:
     row: RowMapping | None = (
-        conn.execute(statement, {"study": study_id, "user": user_id}).mappings().first()
+        conn.execute(_MEMBER, {"study": study_id, "user": user_id}).mappings().first()
     )
     if row is None:
         raise RefusedError(
             "you are not a reviewer of this study", hint="ask the coordinator to add you"
         )
     return row
-
-
-def _held(conn: Connection, study_id: int, user_id: int) -> list[RowMapping]:
-    return list(conn.execute(_HELD, {"study": study_id, "user": user_id}).mappings())
 
 
 def return_expired(conn: Connection, study_id: int, config: StudyConfig) -> int:
@@ -236,21 +253,29 @@ def return_expired(conn: Connection, study_id: int, config: StudyConfig) -> int:
 
 
 def _claim(
-    conn: Connection, config: StudyConfig, study_id: int, user_id: int, holding: int
-) -> RowMapping | None:
-    """Lease one more item for this member. `RefusedError` for someone who isn't an active one."""
-    who = _one_member(conn, _SHOWN, study_id, user_id)
-    me, shown = {"study": study_id, "user": user_id}, who["shown"]
+    conn: Connection,
+    config: StudyConfig,
+    study_id: int,
+    user_id: int,
+    holding: int,
+    shown: int | None,
+) -> Mapping[Any, Any] | None:
+    """Lease one more item for this member, who was shown so many; None: ask. `RefusedError` for who isn't an active one."""
+    if shown is None:
+        shown = member_row(conn, study_id, user_id)["shown"]
+    me = {"study": study_id, "user": user_id}
     at = now()
     lease = me | {"at": at + holding, "until": at + config.lease_minutes * 60_000}
-    found = None
-    if random.Random(f"{config.seed}:{user_id}:{shown}").random() < config.gold_rate:
-        found = _gold(conn, study_id, user_id, shown)
+    found: Mapping[Any, Any] | None = None
+    if random.Random(f"{config.seed}:{user_id}:{shown + 1}").random() < config.gold_rate:
+        found = _gold(conn, study_id, user_id, shown + 1)
+        if found is not None:
+            conn.execute(_SHOWN, me)
     if found is None:
-        own = conn.execute(_LEASE_FIRST, lease).mappings().first()
+        own = _LEASE_FIRST.execute(conn, lease)
         if own is not None:
             return own
-        found = _pool(conn, who)
+        found = _pool(conn, member_row(conn, study_id, user_id))
     if found is None:
         return None
     return conn.execute(_LEASE, lease | {"slot": found["id"]}).mappings().first()
@@ -303,7 +328,9 @@ def _pool(conn: Connection, who: RowMapping) -> RowMapping | None:
 
 def _gold(conn: Connection, study_id: int, user_id: int, shown: int) -> RowMapping | None:
     """A gold item this reviewer hasn't met, as a slot of its own; None when they have met all."""
-    left = conn.execute(_GOLD, {"study": study_id, "user": user_id}).all()
+    me = {"study": study_id, "user": user_id}
+    conn.execute(_ALONE, me)  # two tabs are not to draw the same
+    left = conn.execute(_GOLD, me).all()
     if not left:
         return None
     chosen = random.Random(f"{user_id}:{shown}").choice(left)
@@ -313,11 +340,13 @@ def _gold(conn: Connection, study_id: int, user_id: int, shown: int) -> RowMappi
     return conn.execute(insert(assignment).returning(*assignment.c), row).mappings().one()
 
 
-def task_of(conn: Connection, row: RowMapping, user_id: int) -> Task:
-    """A leased slot as its reviewer sees it, the draft with it."""
-    place = place_of(row["item_id"], row["round"])
-    wanted = {"item": row["item_id"], "user": user_id, "place": place, "study": row["study_id"]}
-    what = conn.execute(_SHOWING, wanted).mappings().one()
+def task_at(conn: Connection, assignment_id: int, study_id: int, user_id: int) -> Task:
+    """A slot that this reviewer holds, as they see it."""
+    wanted = {"slot": assignment_id, "study": study_id, "user": user_id}
+    return _task(conn, conn.execute(_AT, wanted).mappings().one())
+
+
+def _task(conn: Connection, row: Mapping[Any, Any]) -> Task:
     comments: tuple[str, ...] = ()
     if row["task"] == "revise":
         comments = tuple(
@@ -327,10 +356,10 @@ def task_of(conn: Connection, row: RowMapping, user_id: int) -> Task:
         )
     return Task(
         assignment=row["id"], item=row["item_id"], task=row["task"], round=row["round"],
-        specialty=row["specialty"], version=what["version"], comments=comments,
-        body=msgspec.convert(what["body"], tuple[Part, ...]),
-        content=msgspec.convert(what["content"], tuple[Part, ...]),
-        draft=what["draft"], draft_version=what["draft_version"] or 0, lease_until=row["lease_until"], progress=_told(what),
+        specialty=row["specialty"], version=row["version"], comments=comments,
+        body=msgspec.convert(row["body"], tuple[Part, ...]),
+        content=msgspec.convert(row["content"], tuple[Part, ...]),
+        draft=row["draft"], draft_version=row["draft_version"] or 0, lease_until=row["lease_until"], progress=_told(row),
     )  # fmt: skip
 
 
@@ -339,5 +368,5 @@ def progress(conn: Connection, study_id: int, user_id: int) -> tuple[int, int]:
     return _told(conn.execute(_PROGRESS, {"study": study_id, "user": user_id}).mappings().one())
 
 
-def _told(row: RowMapping) -> tuple[int, int]:
+def _told(row: Mapping[Any, Any]) -> tuple[int, int]:
     return row["done"], max(row["done"], row["load"] or 0)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    and_,
+    cast,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from wardround.errors import ConflictError
 from wardround.review.tables import draft
@@ -16,6 +26,11 @@ from wardround.store.database import Store
 def place_of(item_id: int, round_: int) -> str:
     """Where the draft of a review is kept."""
     return f"review:{item_id}:{round_}"
+
+
+def place_in(item_id: ColumnElement[int], round_: ColumnElement[int]) -> ColumnElement[str]:
+    """`place_of` within a statement."""
+    return literal("review:") + cast(item_id, String) + literal(":") + cast(round_, String)
 
 
 def save_draft(

@@ -37,16 +37,18 @@ from wardround.review.study import (
 from wardround.review.tables import assignment, draft, item, review, study, version
 from wardround.store.base import now
 from wardround.store.database import Store
-from wardround.store.events import record
+from wardround.store.events import event_row, record
+from wardround.store.people import event
+from wardround.store.together import Together
 
 
 class Submitted(Record, frozen=True, kw_only=True):
-    """`state`: the item's new state when its round closed with this review, else None. `holds`: whether the reviewer may
-    hold another item of the study already."""
+    """`state`: the item's new state when its round closed with this review, else None. `known`: what the next item is
+    found by."""
 
     review: int
     state: str | None
-    holds: bool = True
+    known: desk.Known = desk.Known()
 
 
 class There(NamedTuple):
@@ -74,9 +76,8 @@ _THERE = (
     .with_for_update(of=(assignment, item))
 )
 _CONTENT = select(version.c.content).where(version.c.id == bindparam("of"))
-_ADD = insert(review).returning(review.c.id)
 _OTHER = assignment.alias("other").c
-_DONE = (
+_DONE = Together(
     update(assignment)
     .where(_A.id == _SLOT)
     .values(
@@ -84,14 +85,17 @@ _DONE = (
     )
     .returning(
         select(func.count()).select_from(review).where(*rounds.counting(bindparam("item"), bindparam("of_round")))
-        .scalar_subquery().label("reviews"),
+        .scalar_subquery().label("before"),
         exists().where(draft.c.user_id == _USER, draft.c.place == bindparam("place")).label("drafted"),
         exists().where(
             _OTHER.user_id == _USER, _OTHER.study_id == bindparam("study"), _OTHER.state == "held", _OTHER.id != _SLOT
         ).label("holds"),
-    )
+        desk.shown_to(bindparam("study"), _USER),
+    ),
+    review=review, event=event,
 )  # fmt: skip
-"""Also tells how many reviews of the round count now, whether a draft is there, and whether the reviewer holds another."""
+"""Also tells how many reviews of the round counted before this one, whether a draft is there, whether the reviewer holds
+another item, and how many were shown to them."""
 _FORGET = delete(draft).where(draft.c.user_id == _USER, draft.c.place == bindparam("place"))
 
 
@@ -148,10 +152,11 @@ def submit_at(
         _check(revision_problems(given, parts))
         return _hand_in_revision(conn, config, slot, row, user_id, given)
     _check(problems(config, given, parts), missing(config, given))
-    review_id, reviews, holds = _write(conn, slot, user_id, version_id, given, parts)
-    full = not gold and reviews >= config.raters
+    done = _write(conn, slot, user_id, version_id, given, parts)
+    full = not gold and done["before"] + 1 >= config.raters
     state = rounds.close(conn, config, row, by=user_id) if full else None
-    return Submitted(review=review_id, state=state, holds=holds)
+    known = desk.Known(holds=bool(done["holds"]), shown=done["shown"])
+    return Submitted(review=done["review_id"], state=state, known=known)
 
 
 def _check(wrong: list[str], left_out: Sequence[str] = ()) -> None:
@@ -212,33 +217,33 @@ def _write(
     version_id: int,
     given: ReviewIn,
     parts: tuple[Part, ...],
-) -> tuple[int, int, bool]:
-    """The review's id, how many reviews the round has with it, and whether the reviewer holds another item."""
+) -> Mapping[Any, Any]:
+    """What `_DONE` tells, and the review's id."""
     texts = {p.id: p.text for p in parts}
     spans = [msgspec.to_builtins(s) | {"text": texts[s.part][s.start : s.end]} for s in given.spans]
     at = now()
     changed_parts = {
         k: v for k, v in (given.revision or {}).items() if v.strip() and v != texts.get(k)
     }
+    item_id, round_, study_id = slot["item_id"], slot["round"], slot["study_id"]
     values = {
-        "study_id": slot["study_id"], "item_id": slot["item_id"], "version_id": version_id,
-        "assignment_id": slot["id"], "round": slot["round"], "user_id": user_id,
+        "study_id": study_id, "item_id": item_id, "version_id": version_id,
+        "assignment_id": slot["id"], "round": round_, "user_id": user_id,
         "scores": given.scores, "comment": given.comment, "spans": spans, "revision": changed_parts or None,
         "seconds": given.seconds, "gold": slot["task"] == "gold", "at": at,
     }  # fmt: skip
-    review_id = int(conn.execute(_ADD, values).scalar_one())
-    where = {"user": user_id, "place": place_of(slot["item_id"], slot["round"])}
-    done = conn.execute(
-        _DONE,
-        where | {"slot": slot["id"], "at": at, "study": slot["study_id"], "item": slot["item_id"], "of_round": slot["round"]},
-    ).one()  # fmt: skip
-    if done.drafted:
-        conn.execute(_FORGET, where)
-    record(
-        conn, "review.submitted", "item", slot["item_id"], actor=user_id, study_id=slot["study_id"], at=at,
-        after={"review": review_id, "round": slot["round"], "scores": given.scores, "comment": given.comment},
+    told = event_row(
+        "review.submitted", "item", item_id, actor=user_id, study_id=study_id, at=at,
+        after={"assignment": slot["id"], "round": round_, "scores": given.scores, "comment": given.comment},
     )  # fmt: skip
-    return review_id, done.reviews, bool(done.holds)
+    where = {"user": user_id, "place": place_of(item_id, round_)}
+    which = {"slot": slot["id"], "at": at, "study": study_id, "item": item_id, "of_round": round_}
+    done = _DONE.execute(conn, where | which, review=values, event=told)
+    if done is None:
+        raise gone()
+    if done["drafted"]:
+        conn.execute(_FORGET, where)
+    return done
 
 
 def _hand_in_revision(
@@ -311,11 +316,9 @@ def _take_back(conn: Connection, last: RowMapping, user_id: int) -> desk.Task:
     )
     record(
         conn, "review.withdrawn", "item", last["item_id"], actor=user_id, study_id=last["study_id"], at=at,
-        before={"review": last["id"], "scores": last["scores"], "comment": last["comment"]},
+        before={
+            "review": last["id"], "assignment": last["assignment_id"],
+            "scores": last["scores"], "comment": last["comment"],
+        },
     )  # fmt: skip
-    slot = (
-        conn.execute(select(assignment).where(assignment.c.id == last["assignment_id"]))
-        .mappings()
-        .one()
-    )
-    return desk.task_of(conn, slot, user_id)
+    return desk.task_at(conn, last["assignment_id"], last["study_id"], user_id)

@@ -24,17 +24,26 @@ def record(
     entity_id: int | str,
     *,
     actor: int | None,
+    **what: Any,
+) -> None:
+    """Write one event: the row that `event_row` makes of the same arguments."""
+    conn.execute(_ADD, event_row(verb, entity, entity_id, actor=actor, **what))
+
+
+def event_row(
+    verb: str,
+    entity: str,
+    entity_id: int | str,
+    *,
+    actor: int | None,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
     study_id: int | None = None,
     note: str = "",
     at: int | None = None,
-) -> None:
-    """Write one event. `verb` is `noun.past_participle`; `actor` None is the system."""
-    conn.execute(
-        _ADD,
-        {
-            "at": now() if at is None else at, "actor": actor, "verb": verb, "entity": entity,
-            "entity_id": str(entity_id), "study_id": study_id, "before": before, "after": after, "note": note,
-        },
-    )  # fmt: skip
+) -> dict[str, Any]:
+    """An event's columns. `verb` is `noun.past_participle`; `actor` None is the system."""
+    return {
+        "at": now() if at is None else at, "actor": actor, "verb": verb, "entity": entity,
+        "entity_id": str(entity_id), "study_id": study_id, "before": before, "after": after, "note": note,
+    }  # fmt: skip

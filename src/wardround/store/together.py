@@ -1,0 +1,58 @@
+"""Several changes in one journey to the database.
+
+A transaction of short statements spends its time on the way to PostgreSQL and back, and each way costs both processes as
+much as the statement. PostgreSQL takes changes within a query (`WITH`); SQLite has neither that nor the journey, and does
+them one after the other. So that both come to the same, none may read what another of them changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import BindParameter, Column, Connection, Table, Update, bindparam, insert, select
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
+
+
+class Together:
+    """An update with its RETURNING, and what is done in the same journey: other updates, and a row in each of `added`.
+
+    Made once, since building statements costs more than running them. The updates share their parameters, none of which
+    is named as a column is: SQLAlchemy would set that.
+    """
+
+    def __init__(self, main: Update, *beside: Update, **added: Table) -> None:
+        self._main, self._beside = main, beside
+        self._rows = {
+            name: insert(table)
+            .values({c.name: _parameter(name, c) for c in table.c if not c.primary_key})
+            .returning(table.c.id)
+            for name, table in added.items()
+        }
+        whole = main.add_cte(*(u.cte(f"beside_{k}") for k, u in enumerate(beside)))
+        for name, row in self._rows.items():
+            made = row.cte(f"added_{name}")
+            whole = whole.returning(select(made.c.id).scalar_subquery().label(f"{name}_id"))
+        self._whole = whole
+
+    def execute(
+        self, conn: Connection, values: Mapping[str, Any], **rows: Mapping[str, Any]
+    ) -> Mapping[Any, Any] | None:
+        """What the main update returns of its first row, with `<name>_id` of each row added; None where it changed none
+        (the others are done all the same).
+
+        `values`: the updates' parameters; `rows`: a row for each of `added`, by column; one left out is its default.
+        """
+        given = {f"{n}_{column}": v for n, row in rows.items() for column, v in row.items()}
+        if conn.dialect.name != "sqlite":
+            return conn.execute(self._whole, {**values, **given}).mappings().first()
+        found = conn.execute(self._main, values).mappings().first()
+        for statement in self._beside:
+            conn.execute(statement, values)
+        ids = {f"{n}_id": conn.execute(row, given).scalar_one() for n, row in self._rows.items()}
+        return None if found is None else {**found, **ids}
+
+
+def _parameter(name: str, column: Column[Any]) -> BindParameter[Any]:
+    default = column.default.arg if isinstance(column.default, ScalarElementColumnDefault) else None
+    return bindparam(f"{name}_{column.name}", default, type_=column.type)
