@@ -24,8 +24,10 @@ from wardround.review.planning import plan
 from wardround.review.study import Part, StudyConfig
 from wardround.review.tables import assignment, item, job, result, review, version
 from wardround.store.base import now
-from wardround.store.database import changed
-from wardround.store.events import record
+from wardround.store.database import meanwhile
+from wardround.store.events import event_row
+from wardround.store.people import event
+from wardround.store.together import Together
 
 _R = review.c
 
@@ -79,8 +81,8 @@ def _settle(
     *,
     by: int | None,
 ) -> str:
-    _result(conn, row, outcome, reasons, "")
-    _move(conn, row, {"status": state}, by=by, verb=f"item.{state}")
+    ended = _result(row, outcome, reasons, "")
+    _move(conn, row, {"status": state}, by=by, verb=f"item.{state}", ended=ended)
     return state
 
 
@@ -95,22 +97,23 @@ def fail(
 ) -> str:
     """A strike, and what comes of it; returns the item's new state."""
     strikes = row["strikes"] + 1
+    struck: dict[str, Any] = {"strikes": strikes}
     reasons = msgspec.to_builtins(verdict.reasons)
     if strikes >= config.strikes:
-        _result(conn, row, "failed", reasons, "panel")
-        _move(conn, row, {"status": "panel", "strikes": strikes}, by=by, verb="item.to_panel")
+        ended, values = _result(row, "failed", reasons, "panel"), {"status": "panel"}
+        _move(conn, row, values | struck, by=by, verb="item.to_panel", ended=ended)
         return "panel"
     offered = [r for r in reviews if r["revision"]]
     if offered and config.on_fail != "regenerate":
         chosen = min(offered, key=_mean_score)
-        _result(conn, row, "failed", reasons, "revision")
-        row = _move(conn, row, {"strikes": strikes}, by=by, verb="item.struck")
+        ended = _result(row, "failed", reasons, "revision")
+        row = _move(conn, row, struck, by=by, verb="item.struck", ended=ended)
         return revised(conn, config, row, chosen["revision"], author=chosen["user_id"])
     if config.on_fail == "revise":
         lowest = min(reviews, key=_mean_score) if reviews else None
         return _ask_revision(conn, row, strikes, reasons, lowest, by=by)
-    _result(conn, row, "failed", reasons, "regeneration")
-    _move(conn, row, {"status": "drafting", "strikes": strikes}, by=by, verb="item.to_model")
+    ended, values = _result(row, "failed", reasons, "regeneration"), {"status": "drafting"}
+    _move(conn, row, values | struck, by=by, verb="item.to_model", ended=ended)
     guidance = guidance_of(config, verdict, reviews)
     conn.execute(
         insert(job),
@@ -129,10 +132,10 @@ def unread(
     strikes = row["strikes"] + 1
     last = strikes >= config.strikes
     reasons = [{"code": "unreadable", "field": "", "text": detail}]
-    _result(conn, row, "failed", reasons, "panel" if last else "regeneration", ahead=1)
+    ended = _result(row, "failed", reasons, "panel" if last else "regeneration", ahead=1)
     state = "panel" if last else "drafting"
     verb = "item.to_panel" if last else "item.to_model"
-    _move(conn, row, {"status": state, "strikes": strikes}, by=None, verb=verb)
+    _move(conn, row, {"status": state, "strikes": strikes}, by=None, verb=verb, ended=ended)
     if not last:
         conn.execute(
             insert(job),
@@ -156,8 +159,8 @@ def _ask_revision(
     by: int | None,
 ) -> str:
     """`lowest`: whose review is to lead to the revision; without one anybody may take it."""
-    _result(conn, row, "failed", reasons, "revision")
-    _move(conn, row, {"status": "revising", "strikes": strikes}, by=by, verb="item.to_revision")
+    ended, values = _result(row, "failed", reasons, "revision"), {"status": "revising"}
+    _move(conn, row, values | {"strikes": strikes}, by=by, verb="item.to_revision", ended=ended)
     conn.execute(
         insert(assignment),
         opening.slot(
@@ -284,37 +287,50 @@ def difference(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str,
 
 
 def _result(
-    conn: Connection,
-    row: Mapping[Any, Any],
-    outcome: str,
-    reasons: list[Any],
-    following: str,
-    *,
-    ahead: int = 0,
-) -> None:
-    conn.execute(
-        insert(result),
-        {
-            "study_id": row["study_id"], "item_id": row["id"], "round": row["round"] + ahead, "outcome": outcome,
-            "reasons": reasons, "next": following, "at": now(),
-        },
-    )  # fmt: skip
+    row: Mapping[Any, Any], outcome: str, reasons: list[Any], following: str, *, ahead: int = 0
+) -> dict[str, Any]:
+    """How a round ended, as a row."""
+    return {
+        "study_id": row["study_id"], "item_id": row["id"], "round": row["round"] + ahead, "outcome": outcome,
+        "reasons": reasons, "next": following, "at": now(),
+    }  # fmt: skip
 
 
 _KEPT = ("status", "round", "strikes", "version_id")
+_MOVE = (
+    update(item)
+    .where(item.c.id == bindparam("which"), item.c.version == bindparam("was"))
+    .values({k: bindparam(f"to_{k}") for k in _KEPT} | {"version": item.c.version + 1})
+    .returning(*ITEM)
+)
+_MOVED = Together(_MOVE, event=event)
+_ENDED = Together(_MOVE, event=event, result=result)
 
 
 def _move(
-    conn: Connection, row: Mapping[Any, Any], values: dict[str, Any], *, by: int | None, verb: str
-) -> RowMapping:
-    """Change an item and tell of it; returns the row as it stands now."""
-    changed(conn, item, row["id"], row["version"], values)
-    after = locked(conn, row["id"])
-    record(
-        conn, verb, "item", row["id"], actor=by, study_id=row["study_id"],
-        before={k: row[k] for k in _KEPT}, after={k: after[k] for k in _KEPT},
-    )  # fmt: skip
-    return after
+    conn: Connection,
+    row: Mapping[Any, Any],
+    values: dict[str, Any],
+    *,
+    by: int | None,
+    verb: str,
+    ended: dict[str, Any] | None = None,
+) -> Mapping[Any, Any]:
+    """Change an item, tell of it, and how a round `ended` with it; returns the row as it stands now."""
+    before = {k: row[k] for k in _KEPT}
+    after = before | values
+    told = event_row(
+        verb, "item", row["id"], actor=by, study_id=row["study_id"], before=before, after=after
+    )
+    to = {f"to_{k}": v for k, v in after.items()} | {"which": row["id"], "was": row["version"]}
+    moved = (
+        _MOVED.execute(conn, to, event=told)
+        if ended is None
+        else _ENDED.execute(conn, to, event=told, result=ended)
+    )
+    if moved is None:
+        raise meanwhile(item, row["id"])
+    return moved
 
 
 def locked(conn: Connection, item_id: int) -> RowMapping:
@@ -325,7 +341,7 @@ def locked(conn: Connection, item_id: int) -> RowMapping:
     return row
 
 
-def reopen(conn: Connection, row: Mapping[Any, Any], round_: int, *, by: int) -> RowMapping:
+def reopen(conn: Connection, row: Mapping[Any, Any], round_: int, *, by: int) -> Mapping[Any, Any]:
     """Take back the closing of the item's round `round_`; `ConflictError` once anybody built on it.
 
     Possible while no version and no review came after it and the model hasn't been asked.

@@ -16,7 +16,7 @@ from wardround.store.connection import Store, engine_of
 from wardround.store.schema import upgrade
 from wardround.store.trouble import first_line, shown
 
-__all__ = ["Store", "changed", "engine_of", "location", "open_store"]
+__all__ = ["Store", "changed", "engine_of", "location", "meanwhile", "open_store"]
 
 DEFAULT = "wardround.db"
 VARIABLE = "WARDROUND_DB"
@@ -104,8 +104,13 @@ def changed(
         .values(**values, version=version + 1)
     )
     if done.rowcount != 1:
-        raise ConflictError(
-            f"{table.name} {row_id} was changed by someone else meanwhile",
-            hint="load it again; your text is kept as a draft",
-        )
+        raise meanwhile(table, row_id)
     return version + 1
+
+
+def meanwhile(table: Table, row_id: int) -> ConflictError:
+    """What to raise where somebody else changed a row first."""
+    return ConflictError(
+        f"{table.name} {row_id} was changed by someone else meanwhile",
+        hint="load it again; your text is kept as a draft",
+    )

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, nodes
-from jinja2.visitor import NodeTransformer
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -54,42 +53,13 @@ class Card(Record, frozen=True, kw_only=True):
     total: int | None = None
 
 
-class _OneLanguage(Environment):
-    """Templates compiled for one language: `t` of two constants is text then, not a call at each reading."""
-
-    lang: words.Lang = "zh"
-
-    def compile(
-        self, source: Any, name: str | None = None, filename: str | None = None, *rest: Any, **options: Any
-    ) -> Any:  # fmt: skip
-        tree = self.parse(source, name, filename) if isinstance(source, str) else source
-        chosen = _Chosen(words.LANGS.index(self.lang)).visit(tree)
-        return super().compile(chosen, name, filename, *rest, **options)
-
-
-class _Chosen(NodeTransformer):
-    def __init__(self, which: int) -> None:
-        self._which = which
-
-    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802 (jinja2 looks it up by this name)
-        self.generic_visit(node)
-        fixed = all(isinstance(argument, nodes.Const) for argument in node.args)
-        known = isinstance(node.node, nodes.Name) and node.node.name == "t" and len(node.args) == 2
-        return node.args[self._which] if fixed and known else node
-
-
+@lru_cache(maxsize=1)
 def environment() -> Environment:
-    """The templates in the language of the request."""
-    return _environment(words.LANG.get())
-
-
-@lru_cache(maxsize=2)
-def _environment(lang: words.Lang) -> Environment:
-    env = _OneLanguage(
+    """The templates, compiled once per process."""
+    env = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
-    env.lang = lang
     env.globals.update(t=t, pair=pair, static=static, when=when, version=__version__)
     env.globals.update(label=part_words.label, shown=part_words.shown)
     env.filters.update(when=when)
