@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Select, literal, select, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.event import listen
 
 from tests.review.rooms import give, new_item, opened, people, scores
 from wardround.errors import ConflictError, InputError, RefusedError
@@ -361,3 +363,35 @@ def test_the_next_item_is_found_without_going_through_the_study(sqlite_store: St
     gold = plan_of(sqlite_store, desk._GOLD, me)
     assert "ix_item_study_id_is_gold" in gold
     assert "CORRELATED" not in gold
+    config = opening.StudyConfig(kind="rationale", title="", form=())
+    late: list[str] = []
+
+    def note(conn: Any, cursor: Any, statement: str, *_: Any) -> None:
+        late.append(statement)
+
+    with sqlite_store.write() as conn:
+        listen(sqlite_store.engine, "before_cursor_execute", note)
+        desk.return_expired(conn, study, config)
+        found = conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {late[0]}", (study, 1)).all()
+    assert "ix_assignment_held" in str(found)
+
+
+def test_postgresql_looks_only_at_what_is_the_reviewer_s(store: Store) -> None:
+    """Also while it has counted nothing yet, and every state seems rare: then it used to walk through all that is free."""
+    if store.is_sqlite:
+        pytest.skip("SQLite goes by the columns of its indexes alone")
+    study = opened(store, people(store, 2), [new_item("q")])
+    whole = desk._LEASE_FIRST._whole.compile(dialect=postgresql.asyncpg.dialect())
+    with store.write() as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM assignment").scalar()
+        for line in ("plan_cache_mode = force_generic_plan", "enable_seqscan = off"):
+            conn.exec_driver_sql(f"SET LOCAL {line}")
+        raw: Any = conn.connection.driver_connection
+        raw.execute(f"PREPARE the_next AS {whole}")
+        nothing = ", ".join(["NULL"] * len(whole.positiontup or ()))
+        plan = "\n".join(r[0] for r in raw.execute(f"EXPLAIN EXECUTE the_next({nothing})"))
+        raw.execute("DEALLOCATE the_next")
+    assert study
+    assert "ix_assignment_plan" in plan
+    assert "ix_assignment_user" in plan
+    assert "ix_assignment_pool" not in plan

@@ -12,12 +12,13 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import insert, inspect, text
+from sqlalchemy import insert, inspect, select, text
 from sqlalchemy.exc import DatabaseError
 
 from tests.store import migration
 from tests.stores import Cluster
 from wardround.errors import StoreError
+from wardround.review import tables
 from wardround.store import database, events, people, schema
 from wardround.store.database import Store, open_store
 
@@ -152,7 +153,8 @@ def test_a_migration_that_fails_half_way_leaves_nothing(
         schema.upgrade(store, schema.migrations(folder))
     with store.read() as conn:
         assert conn.execute(text("SELECT display FROM user_account")).scalar() == "li"
-        assert conn.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0002"
+        found = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        assert found == f"{len(list(migration.VERSIONS.glob('[0-9]*.py'))):04d}"
     assert _tables(store) == tables
 
 
@@ -221,7 +223,53 @@ def test_a_migration_that_leaves_a_row_pointing_nowhere_is_taken_back(
 def test_the_next_migration_is_written_from_the_difference(tmp_path: Path) -> None:
     folder = tmp_path / "versions"
     shutil.copytree(migration.VERSIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    following = len(list(folder.glob("[0-9]*.py"))) + 1
     made = migration.write("nothing changed", folder)
-    assert made.name == "0003_nothing_changed.py"
+    assert made.name == f"{following:04d}_nothing_changed.py"
     body = made.read_text(encoding="utf-8").split("def upgrade() -> None:")[1]
     assert body.strip() == "pass"
+
+
+def test_slots_keep_what_they_are_when_their_indexes_change(empty_url: str, tmp_path: Path) -> None:
+    """From 0002 to 0003, with something in the table."""
+    before = tmp_path / "before"
+    shutil.copytree(migration.VERSIONS, before, ignore=shutil.ignore_patterns("__pycache__"))
+    for later in before.glob("000[3-9]_*.py"):
+        later.unlink()
+    migration.tables()
+    row = {
+        "study_id": 1,
+        "item_id": 1,
+        "round": 1,
+        "task": "review",
+        "specialty": "x",
+        "shuffle": 0.5,
+    }
+    with unmigrated(empty_url) as store:
+        schema.upgrade(store, schema.migrations(before))
+        with store.write() as conn:
+            values = {"slug": "s", "config": {}, "status": "open", "created_at": 1, "version": 1}
+            conn.execute(insert(tables.study).values(**values))
+            of_item = {
+                "study_id": 1,
+                "key": "k",
+                "specialty": "x",
+                "body": [],
+                "data": {},
+                "is_gold": False,
+            }
+            conn.execute(insert(tables.item).values(**of_item, status="open"))
+            for user, state in enumerate(("free", "held", "done")):
+                conn.execute(insert(tables.assignment).values(**row, user_id=user, state=state))
+        schema.upgrade(store)
+        with store.read() as conn:
+            assert conn.execute(
+                select(tables.assignment.c.state).order_by("id")
+            ).scalars().all() == [
+                "free",
+                "held",
+                "done",
+            ]
+            found = {i["name"]: i["column_names"] for i in inspect(conn).get_indexes("assignment")}
+    assert found["ix_assignment_pool"] == ["study_id", "shuffle", "specialty"]
+    assert found["ix_assignment_held"] == ["study_id", "lease_until"]

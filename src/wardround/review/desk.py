@@ -36,7 +36,7 @@ from wardround.review import opening, rounds
 from wardround.review.drafts import place_in
 from wardround.review.planning import ANY, plan
 from wardround.review.study import Part, StudyConfig
-from wardround.review.tables import assignment, draft, item, member, version
+from wardround.review.tables import FREE, HELD, assignment, draft, item, member, version
 from wardround.store.base import now
 from wardround.store.database import Store
 from wardround.store.events import record
@@ -230,7 +230,7 @@ def return_expired(conn: Connection, study_id: int, config: StudyConfig) -> int:
     a = assignment.c
     late = conn.execute(
         select(a.id, a.item_id, a.user_id, a.task).where(
-            a.study_id == study_id, a.state == "held", a.lease_until < now()
+            a.study_id == study_id, HELD, a.lease_until < now()
         )
     ).all()
     for row in late:
@@ -299,7 +299,7 @@ def open_to(who: RowMapping) -> Select[Any]:
     )
     query = select(assignment).where(
         a.study_id == who["study_id"],
-        a.state == "free",
+        FREE,
         or_(
             and_(a.task == "review", ~taken, ~wrote),
             and_(a.task == "revise", a.planned_for.is_(None)),

@@ -14,6 +14,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
+    text,
 )
 
 from wardround.store.base import BigId, Json, key, metadata, moment
@@ -79,6 +81,12 @@ version = Table(
     UniqueConstraint("item_id", "number"),
 )
 
+
+def _of_state(name: str, state: str, *columns: str) -> Index:
+    where = text(f"state = '{state}'")
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
 assignment = Table(
     "assignment",
     metadata,
@@ -96,10 +104,17 @@ assignment = Table(
     moment("claimed_at", nullable=True),
     moment("done_at", nullable=True),
     Index("ix_assignment_plan", "study_id", "planned_for", "state", "shuffle"),
-    Index("ix_assignment_pool", "study_id", "state", "shuffle", "specialty"),
+    # Of few rows each, and for none but the statement that names the state as they do (see FREE).
+    _of_state("ix_assignment_pool", "free", "study_id", "shuffle", "specialty"),
+    _of_state("ix_assignment_held", "held", "study_id", "lease_until"),
     Index("ix_assignment_user", "user_id", "study_id", "state", "task"),
     UniqueConstraint("item_id", "round", "task", "user_id", name="uq_assignment_once"),
 )
+
+FREE = assignment.c.state == literal_column("'free'")
+HELD = assignment.c.state == literal_column("'held'")
+"""Written out, not a parameter: then the index of that state's slots is used. Where another index serves better, state is a
+parameter: for PostgreSQL, which takes every state for rare until it has counted, they look alike."""
 
 review = Table(
     "review",
