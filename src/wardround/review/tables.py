@@ -103,7 +103,7 @@ assignment = Table(
     moment("lease_until", nullable=True),
     moment("claimed_at", nullable=True),
     moment("done_at", nullable=True),
-    Index("ix_assignment_plan", "study_id", "planned_for", "state", "shuffle"),
+    Index("ix_assignment_plan", "study_id", "planned_for", "state", "shuffle", "specialty"),
     # Of few rows each, and for none but the statement that names the state as they do (see FREE).
     _of_state("ix_assignment_pool", "free", "study_id", "shuffle", "specialty"),
     _of_state("ix_assignment_held", "held", "study_id", "lease_until"),
