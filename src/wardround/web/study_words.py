@@ -282,10 +282,12 @@ def over_time(field: Field, windows: Sequence[Window], number: int) -> Markup:
         y = frame.py(value)
         parts.append(svg.tag("line", x1=frame.left, x2=frame.right, y1=y, y2=y, class_="zero" if value == 0 and bottom < 0 else "grid"))  # fmt: skip
         parts.append(svg.text(frame.left - 6, y + 4, svg.tick_text(value), text_anchor="end"))
-    step = -(-len(windows) // 6)
+    told = range(0, len(windows), -(-len(windows) // 6))
+    when = moments([windows[n].end for n in told])
+    room = 1 if len(when) <= 4 or len(when[0]) <= len("12-31") else 2  # day and clock are wide
     parts += [
-        svg.text(frame.px(n), frame.bottom + 18, _day(windows[n].end), text_anchor="middle")
-        for n in range(0, len(windows), step)
+        svg.text(frame.px(n), frame.bottom + 18, w, text_anchor="middle")
+        for n, w in zip(told[::room], when[::room], strict=True)
     ]
     for n, found in enumerate(series):
         parts += _series(found, frame, f"s{n}", (n - 0.5) * 7)
@@ -326,5 +328,13 @@ def _run(points: Sequence[str], style: str) -> list[str]:
     return [svg.tag("polyline", points=" ".join(points), class_=f"line {style}")] if len(points) > 1 else []  # fmt: skip
 
 
-def _day(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%m-%d")
+def moments(ends: Sequence[int]) -> list[str]:
+    """Times (ms) as short as they tell them apart: by day, within one day by the clock, else by both."""
+    at = [datetime.fromtimestamp(ms / 1000).astimezone() for ms in ends]
+    days = [a.strftime("%m-%d") for a in at]
+    if len(set(days)) == len(days):
+        return days
+    clock = [a.strftime("%H:%M") for a in at]
+    return (
+        clock if len(set(days)) == 1 else [" ".join(both) for both in zip(days, clock, strict=True)]
+    )
