@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from tests.web.rooms import open_rationales
-from tests.web.studies import review_all
+from tests.web.studies import review_all, struck_out
 from tests.web.world import Client, World
+from wardround.review import handing_in
 from wardround.review.tables import item
 from wardround.store import events
+from wardround.store.people import event
 from wardround.web import trail
+from wardround.web.event_words import FIELDS
 
 DAY = 24 * 3600 * 1000
 
@@ -239,3 +242,22 @@ def test_an_error_of_the_endpoint_is_told_in_both_languages(world: World) -> Non
     text = _plain(world.client_as("auditor").get("/events").text)
     assert "连不上模型服务：http://x/v1: no answer" in text
     assert "模型服务报错：HTTP 500: overloaded" in text and "模型任务出错：odd" in text
+
+
+def test_what_a_round_writes_has_names(both: World) -> None:
+    """All that the events of reviews, undone ones, failed rounds and the way to the panel say of themselves."""
+    who = [both.person("reviewer") for _ in range(3)]
+    struck_out(both, who)
+    other = open_rationales(both, who, count=1, slug="other")
+    review_all(both, other, who[:1], [4])
+    handing_in.undo(both.store, other, who[0])
+    with both.store.read() as conn:
+        told = conn.execute(select(event.c.verb, event.c.before, event.c.after))
+        said = {(verb, key) for verb, *sides in told for side in sides for key in side or ()}
+    assert ("review.submitted", "assignment") in said
+    assert {"review.withdrawn", "item.to_panel", "item.to_model"} <= {verb for verb, _ in said}
+    assert {
+        (v, k)
+        for v, k in said
+        if v.split(".")[0] in ("review", "item", "draft", "version") and k not in FIELDS
+    } == set()

@@ -37,6 +37,7 @@ ENTITIES: dict[str, tuple[str, str]] = {
 """What an event may be about → Chinese and English name."""
 FIELDS: dict[str, tuple[str, str]] = {
     "review": ("评分编号", "review"),
+    "assignment": ("名额编号", "slot"),
     "round": ("轮次", "round"),
     "scores": ("评分", "scores"),
     "comment": ("意见", "comment"),
