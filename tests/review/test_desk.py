@@ -301,8 +301,7 @@ def test_one_who_left_gets_nothing_more(store: Store) -> None:
             assert found
             given = ReviewIn(scores=scores(4))
             done = handing_in.submit_at(conn, who[0], found, task.version, given)
-            assert done.known.shown is None
-            desk.tasks_in(conn, store, study, who[0], study=found.study, known=done.known)
+            desk.tasks_in(conn, store, study, who[0], study=found.study, holds=done.holds)
 
     with pytest.raises(RefusedError):
         hand_in()
@@ -324,7 +323,7 @@ def test_what_is_counted_as_shown(store: Store) -> None:
             assert found
             given = ReviewIn(scores=scores(4))
             done = handing_in.submit_at(conn, who[0], found, tasks[0].version, given)
-            assert done.known == desk.Known(holds=False, shown=seen)
+            assert not done.holds
     assert seen == 5
 
 
@@ -381,7 +380,7 @@ def test_postgresql_looks_only_at_what_is_the_reviewer_s(store: Store) -> None:
     if store.is_sqlite:
         pytest.skip("SQLite goes by the columns of its indexes alone")
     study = opened(store, people(store, 9), [new_item(f"q{i}") for i in range(1_000)])
-    whole = desk._LEASE_FIRST._whole.compile(dialect=postgresql.asyncpg.dialect())
+    whole = desk._LEASE_FIRST.compile(dialect=postgresql.asyncpg.dialect())
     with store.write() as conn:
         conn.exec_driver_sql("SET LOCAL plan_cache_mode = force_generic_plan")
         raw: Any = conn.connection.driver_connection

@@ -1,14 +1,17 @@
 """Who gets what: evenly, by specialty, nobody twice, the same from the same seed."""
 
 import random
+import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
-from tests.review.rooms import new_item, opened, people
-from wardround.review import opening, planning
+from tests.review.rooms import give, new_item, opened, people
+from wardround.review import coordinating, desk, opening, planning
 from wardround.review.tables import assignment, member
 from wardround.store.database import Store
 
@@ -109,3 +112,124 @@ def test_what_others_took_while_a_plan_was_made_still_counts(store: Store) -> No
         after = {row.user_id: row.load for row in conn.execute(load)}
     assert chosen in who
     assert after == {w: n + 5 + (w == chosen) for w, n in before.items()}
+
+
+def loads(store: Store, study: int) -> dict[int, tuple[int, int]]:
+    """Member → (load as kept, slots they hold, did or are to get)."""
+    a = assignment.c
+    with store.read() as conn:
+        query = select(member.c.user_id, member.c.load).where(member.c.study_id == study)
+        kept = {row.user_id: row.load for row in conn.execute(query)}
+        found = Counter[int | None]()
+        for state, taken, planned in conn.execute(
+            select(a.state, a.user_id, a.planned_for).where(a.study_id == study, a.task == "review")
+        ):
+            found[planned if state == "free" else taken] += 1
+    return {user: (load, found[user]) for user, load in kept.items()}
+
+
+def true_loads(store: Store, study: int) -> bool:
+    return all(kept == found for kept, found in loads(store, study).values())
+
+
+def hand_in_all(store: Store, study: int, who: int) -> int:
+    """All that a reviewer can get; returns how many."""
+    n = 0
+    while desk.next_tasks(store, study, who, ahead=0):
+        give(store, study, who, 4)
+        n += 1
+    return n
+
+
+def test_loads_stay_true_when_leases_end(store: Store) -> None:
+    """By themselves or by the coordinator: else bars never fill."""
+    who = people(store, 4)
+    study = opened(store, who, [new_item(f"k{i}") for i in range(8)])
+    assert true_loads(store, study)
+    for _ in range(3):
+        desk.next_tasks(store, study, who[0], ahead=1)
+        with store.write() as conn:
+            held = assignment.c.state == "held"
+            conn.execute(update(assignment).where(held).values(lease_until=1))
+            assert desk.return_expired(conn, study, opening.config_of(conn, study)) == 2
+        assert true_loads(store, study)
+    desk.next_tasks(store, study, who[1], ahead=2)
+    with store.write() as conn:
+        assert coordinating.return_leases(conn, study, who[1], by=who[0]) == 3
+    assert true_loads(store, study)
+    assert sum(hand_in_all(store, study, w) for w in who) == 24
+    with store.read() as conn:
+        assert {done == total for done, total in (desk.progress(conn, study, w) for w in who)} == {
+            True
+        }
+
+
+def test_one_s_own_slot_out_of_the_pool_counts_once(store: Store) -> None:
+    who = people(store, 1)
+    study = opened(store, who, [new_item("k")], raters=1)
+    with store.write() as conn:
+        found = desk._pool(conn, desk.member_row(conn, study, who[0]))
+        assert found is not None
+        assert found["planned_for"] == who[0]
+    assert loads(store, study)[who[0]] == (1, 1)
+
+
+def test_one_who_asks_while_all_is_planned_anew_gets_their_own(store: Store) -> None:
+    """And not another's slot of an item that is also planned for them: they could never do both."""
+    who = people(store, 4)
+    study = opened(store, who, [new_item(f"k{i}") for i in range(20)])
+    got: list[desk.Task] = []
+    asking = threading.Thread(
+        target=lambda: got.extend(desk.next_tasks(store, study, who[0], ahead=0))
+    )
+    with store.write() as conn:
+        coordinating.replan(conn, study, by=who[0])
+        asking.start()
+        time.sleep(0.2)
+        a = assignment.c
+        mine = set(conn.execute(select(a.id).where(a.planned_for == who[0])).scalars())
+    asking.join()
+    assert got[0].assignment in mine
+    assert true_loads(store, study)
+    assert hand_in_all(store, study, who[0]) == 20
+    assert true_loads(store, study)
+
+
+def test_planning_joining_and_leaving_while_others_review(store: Store) -> None:
+    who = people(store, 6)
+    study = opened(store, who[:5], [new_item(f"k{i}") for i in range(40)])
+    failures: list[BaseException] = []
+
+    def review(reviewer: int) -> None:
+        try:
+            hand_in_all(store, study, reviewer)
+        except BaseException as e:
+            failures.append(e)
+
+    threads = [threading.Thread(target=review, args=(w,)) for w in who[:4]]
+    for t in threads:
+        t.start()
+    steps: list[Callable[[Connection], object]] = [
+        lambda c: coordinating.replan(c, study, by=who[0]),
+        lambda c: opening.join(c, study, [who[5]], by=who[0]),
+        lambda c: coordinating.replan(c, study, by=who[0]),
+        lambda c: opening.leave(c, study, who[4], by=who[0]),
+        lambda c: coordinating.replan(c, study, by=who[0]),
+    ]
+    for step in steps:
+        store.done(step)
+        time.sleep(0.05)
+    for t in threads:
+        t.join()
+    assert not failures
+    for w in who[:4]:
+        hand_in_all(store, study, w)  # what came back after they were done
+    of_all = loads(store, study)
+    del of_all[who[4]]
+    assert all(kept == found for kept, found in of_all.values())
+    with store.read() as conn:
+        a = assignment.c
+        held = conn.execute(select(a.id).where(a.state == "held")).all()
+        done = conn.execute(select(a.item_id, a.user_id).where(a.state == "done")).all()
+    assert held == []
+    assert len(done) == len(set(done))

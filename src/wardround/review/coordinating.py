@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from wardround.errors import ConflictError
 from wardround.review import opening
-from wardround.review.planning import Planned, plan
+from wardround.review.planning import Planned, hold_members, plan
 from wardround.review.tables import assignment, draft, item, job, member, study
 from wardround.store.base import now
 from wardround.store.events import record
@@ -42,11 +42,12 @@ def return_leases(conn: Connection, study_id: int, user_id: int, *, by: int) -> 
     """Give back what a reviewer holds; returns how many. Their drafts stay, and they may still hand in what nobody
     else has taken up."""
     config = opening.config_of(conn, study_id)
+    hold_members(conn, study_id)
     a = assignment.c
     held = conn.execute(
-        select(a.id, a.item_id, a.task).where(
-            a.study_id == study_id, a.user_id == user_id, a.state == "held"
-        )
+        select(a.id, a.item_id, a.task)
+        .where(a.study_id == study_id, a.user_id == user_id, a.state == "held")
+        .with_for_update(skip_locked=True)
     ).all()
     for row in held:
         values: dict[str, Any] = {"state": "void" if row.task == "gold" else "free"}

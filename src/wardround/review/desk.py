@@ -40,7 +40,6 @@ from wardround.review.tables import FREE, HELD, assignment, draft, item, member,
 from wardround.store.base import now
 from wardround.store.database import Store
 from wardround.store.events import record
-from wardround.store.together import Together
 
 SWEEP_S = 5.0
 """Seconds between two looks for leases that ran out, in one process."""
@@ -65,14 +64,6 @@ class Task(Record, frozen=True, kw_only=True):
     progress: tuple[int, int]
 
 
-class Known(Record, frozen=True, kw_only=True):
-    """What a caller knows of a reviewer already, so that it isn't asked again. `holds`: False where they hold nothing;
-    `shown`: how many items they were shown, as an active member."""
-
-    holds: bool = True
-    shown: int | None = None
-
-
 _swept: dict[tuple[int, int], float] = {}
 
 # Statements of the way from one item to the next, made once: building them costs more than running them. Few, since on
@@ -83,21 +74,11 @@ _USER: BindParameter[int] = bindparam("user")
 _MEMBER = select(member).where(
     member.c.study_id == _STUDY, member.c.user_id == _USER, member.c.active
 )
-_ALONE = _MEMBER.with_for_update()
-
-
-def shown_to(study: BindParameter[int], user: BindParameter[int]) -> Label[int]:
-    """How many items the member was shown; NULL for who isn't an active one."""
-    m = member.c
-    return (
-        select(m.shown).where(m.study_id == study, m.user_id == user, m.active).scalar_subquery().label("shown")
-    )  # fmt: skip
-
-
 _SHOWN = (
     update(member)
     .where(member.c.study_id == _STUDY, member.c.user_id == _USER, member.c.active)
     .values(shown=member.c.shown + 1)
+    .returning(*member.c)
 )
 _FIRST = (
     select(_A.id)
@@ -154,7 +135,7 @@ def _leasing(which: Any) -> Update:
 
 
 _LEASE = _leasing(bindparam("slot"))
-_LEASE_FIRST = Together(_leasing(_FIRST.scalar_subquery()), _SHOWN)
+_LEASE_FIRST = _leasing(_FIRST.scalar_subquery())
 _GOLD = (
     select(item.c.id, item.c.specialty)
     .where(
@@ -185,9 +166,10 @@ def tasks_in(
     *,
     ahead: int = 1,
     study: Mapping[Any, Any] | None = None,
-    known: Known | None = None,
+    holds: bool = True,
 ) -> list[Task]:
-    """`next_tasks` within a transaction that is open already; `study`: its row, where the caller has it."""
+    """`next_tasks` within a transaction that is open already; `study`: its row, where the caller has it; `holds`: False
+    where the caller knows that this reviewer holds nothing."""
     study = study or opening.study_row(conn, study_id)
     config = opening.read_config(study["config"])
     if study["status"] != "open":
@@ -197,26 +179,27 @@ def tasks_in(
     if due - _swept.get((id(store), study_id), -SWEEP_S) >= SWEEP_S:
         _swept[id(store), study_id] = due
         return_expired(conn, study_id, config)
-    known, me = known or Known(), {"study": study_id, "user": user_id}
     held: list[Mapping[Any, Any]] = []
-    if known.holds:
-        held += conn.execute(_HELD, me).mappings()
+    if holds:
+        held += conn.execute(_HELD, {"study": study_id, "user": user_id}).mappings()
     if len(held) >= 1 + ahead:
         member_row(conn, study_id, user_id)
-    shown = known.shown
     while len(held) < 1 + ahead:
-        claimed = _claim(conn, config, study_id, user_id, len(held), shown)
+        claimed = _claim(conn, config, study_id, user_id, len(held))
         if claimed is None:
             break
         held.append(claimed)
-        shown = None
     return [_task(conn, row) for row in held[: 1 + ahead]]
 
 
 def member_row(conn: Connection, study_id: int, user_id: int) -> RowMapping:
     """The active membership. `RefusedError` without one."""
+    return _one_member(conn, _MEMBER, study_id, user_id)
+
+
+def _one_member(conn: Connection, statement: Any, study_id: int, user_id: int) -> RowMapping:
     row: RowMapping | None = (
-        conn.execute(_MEMBER, {"study": study_id, "user": user_id}).mappings().first()
+        conn.execute(statement, {"study": study_id, "user": user_id}).mappings().first()
     )
     if row is None:
         raise RefusedError(
@@ -229,9 +212,9 @@ def return_expired(conn: Connection, study_id: int, config: StudyConfig) -> int:
     """Give back what was leased and not handed in; returns how many. Drafts stay with their author."""
     a = assignment.c
     late = conn.execute(
-        select(a.id, a.item_id, a.user_id, a.task).where(
-            a.study_id == study_id, HELD, a.lease_until < now()
-        )
+        select(a.id, a.item_id, a.user_id, a.task)
+        .where(a.study_id == study_id, HELD, a.lease_until < now())
+        .with_for_update(skip_locked=True)  # one that is being handed in is not late
     ).all()
     for row in late:
         values: dict[str, Any] = {"state": "void" if row.task == "gold" else "free"}
@@ -253,29 +236,25 @@ def return_expired(conn: Connection, study_id: int, config: StudyConfig) -> int:
 
 
 def _claim(
-    conn: Connection,
-    config: StudyConfig,
-    study_id: int,
-    user_id: int,
-    holding: int,
-    shown: int | None,
-) -> Mapping[Any, Any] | None:
-    """Lease one more item for this member, who was shown so many; None: ask. `RefusedError` for who isn't an active one."""
-    if shown is None:
-        shown = member_row(conn, study_id, user_id)["shown"]
-    me = {"study": study_id, "user": user_id}
+    conn: Connection, config: StudyConfig, study_id: int, user_id: int, holding: int
+) -> RowMapping | None:
+    """Lease one more item for this member. `RefusedError` for someone who isn't an active one.
+
+    The member's row comes first and by itself, the slot after it, seen as it is then: so this and `planning`, which
+    holds all members before it looks at slots, wait for one another and never crosswise.
+    """
+    who = _one_member(conn, _SHOWN, study_id, user_id)
+    me, shown = {"study": study_id, "user": user_id}, who["shown"]
     at = now()
     lease = me | {"at": at + holding, "until": at + config.lease_minutes * 60_000}
-    found: Mapping[Any, Any] | None = None
-    if random.Random(f"{config.seed}:{user_id}:{shown + 1}").random() < config.gold_rate:
-        found = _gold(conn, study_id, user_id, shown + 1)
-        if found is not None:
-            conn.execute(_SHOWN, me)
+    found = None
+    if random.Random(f"{config.seed}:{user_id}:{shown}").random() < config.gold_rate:
+        found = _gold(conn, study_id, user_id, shown)
     if found is None:
-        own = _LEASE_FIRST.execute(conn, lease)
+        own = conn.execute(_LEASE_FIRST, lease).mappings().first()
         if own is not None:
             return own
-        found = _pool(conn, member_row(conn, study_id, user_id))
+        found = _pool(conn, who)
     if found is None:
         return None
     return conn.execute(_LEASE, lease | {"slot": found["id"]}).mappings().first()
@@ -315,8 +294,12 @@ def _pool(conn: Connection, who: RowMapping) -> RowMapping | None:
     found = conn.execute(open_to(who)).mappings().first()
     if found is not None and found["task"] == "review":
         loads = member.c.study_id == who["study_id"]
-        steps = {user_id: 1} | ({found["planned_for"]: -1} if found["planned_for"] else {})
-        for whom, step in sorted(steps.items()):  # in one order, as others do
+        steps = {found["planned_for"]: -1, user_id: 1}
+        if found["planned_for"] == user_id:
+            return found  # planned for them since they last looked
+        for whom, step in sorted(
+            (w, s) for w, s in steps.items() if w
+        ):  # in one order, as others do
             conn.execute(
                 update(member)
                 .where(loads, member.c.user_id == whom)
@@ -328,9 +311,7 @@ def _pool(conn: Connection, who: RowMapping) -> RowMapping | None:
 
 def _gold(conn: Connection, study_id: int, user_id: int, shown: int) -> RowMapping | None:
     """A gold item this reviewer hasn't met, as a slot of its own; None when they have met all."""
-    me = {"study": study_id, "user": user_id}
-    conn.execute(_ALONE, me)  # two tabs are not to draw the same
-    left = conn.execute(_GOLD, me).all()
+    left = conn.execute(_GOLD, {"study": study_id, "user": user_id}).all()
     if not left:
         return None
     chosen = random.Random(f"{user_id}:{shown}").choice(left)

@@ -43,12 +43,12 @@ from wardround.store.together import Together
 
 
 class Submitted(Record, frozen=True, kw_only=True):
-    """`state`: the item's new state when its round closed with this review, else None. `known`: what the next item is
-    found by."""
+    """`state`: the item's new state when its round closed with this review, else None. `holds`: whether the reviewer may
+    hold another item of the study already."""
 
     review: int
     state: str | None
-    known: desk.Known = desk.Known()
+    holds: bool = True
 
 
 class There(NamedTuple):
@@ -90,12 +90,11 @@ _DONE = Together(
         exists().where(
             _OTHER.user_id == _USER, _OTHER.study_id == bindparam("study"), _OTHER.state == "held", _OTHER.id != _SLOT
         ).label("holds"),
-        desk.shown_to(bindparam("study"), _USER),
     ),
     review=review, event=event,
 )  # fmt: skip
-"""Also tells how many reviews of the round counted before this one, whether a draft is there, whether the reviewer holds
-another item, and how many were shown to them."""
+"""Also tells how many reviews of the round counted before this one, whether a draft is there, and whether the reviewer
+holds another item."""
 _FORGET = delete(draft).where(draft.c.user_id == _USER, draft.c.place == bindparam("place"))
 
 
@@ -155,8 +154,7 @@ def submit_at(
     done = _write(conn, slot, user_id, version_id, given, parts)
     full = not gold and done["before"] + 1 >= config.raters
     state = rounds.close(conn, config, row, by=user_id) if full else None
-    known = desk.Known(holds=bool(done["holds"]), shown=done["shown"])
-    return Submitted(review=done["review_id"], state=state, known=known)
+    return Submitted(review=done["review_id"], state=state, holds=bool(done["holds"]))
 
 
 def _check(wrong: list[str], left_out: Sequence[str] = ()) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from wardround.errors import ConflictError, UsageError
 from wardround.review.consensus import WRONG_ANSWER, Reason
-from wardround.review.planning import Planned, plan
+from wardround.review.planning import Planned, hold_members, plan
 from wardround.review.study import NewItem, StudyConfig
 from wardround.review.tables import assignment, item, job, member, result, study, version
 from wardround.store.base import now
@@ -203,6 +203,7 @@ def queued(study_id: int, item_id: int, round_: int, guidance: str, at: int) -> 
 def join(conn: Connection, study_id: int, users: Sequence[int], *, by: int | None) -> Planned:
     """Make these users members (again) and plan all free slots anew."""
     config = config_of(conn, study_id)
+    hold_members(conn, study_id)
     there = {
         m.user_id: m.active
         for m in conn.execute(select(member).where(member.c.study_id == study_id))
@@ -232,15 +233,20 @@ def join(conn: Connection, study_id: int, users: Sequence[int], *, by: int | Non
 def leave(conn: Connection, study_id: int, user_id: int, *, by: int | None) -> Planned:
     """End a membership: what this member holds returns, what was planned goes to others. Reviews stay."""
     config = config_of(conn, study_id)
+    hold_members(conn, study_id)
     conn.execute(
         update(member)
         .where(member.c.study_id == study_id, member.c.user_id == user_id)
         .values(active=False)
     )
     a = assignment.c
+    holds = select(a.id).where(
+        a.study_id == study_id, a.user_id == user_id, a.state == "held", a.task != "gold"
+    )  # what is being handed in at this moment is left to that
+    held = conn.execute(holds.with_for_update(skip_locked=True)).scalars().all()
     conn.execute(
         update(assignment)
-        .where(a.study_id == study_id, a.user_id == user_id, a.state == "held", a.task != "gold")
+        .where(a.id.in_(held))
         .values(state="free", user_id=None, lease_until=None)
     )
     conn.execute(

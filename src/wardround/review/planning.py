@@ -21,7 +21,7 @@ from wardround.review.tables import assignment, item, member, version
 ANY = "unmapped"
 _PLAN = (
     update(assignment)
-    .where(assignment.c.id == bindparam("slot"))
+    .where(assignment.c.id == bindparam("slot"), assignment.c.state == "free")
     .values(planned_for=bindparam("whom"))
 )
 
@@ -49,6 +49,12 @@ class _Members:
             for s in specialties:
                 self._of[s].append(user)
         self._heaps: dict[str, list[tuple[int, float, int]]] = {}
+
+    def give_back(self, planned_for: Iterable[int | None]) -> None:
+        """Take slots off those they were planned for, before they are planned again."""
+        for user in planned_for:
+            if user in self.load:
+                self.load[user] -= 1
 
     def eligible(self, specialty: str) -> list[int]:
         """Who may take an item of this specialty."""
@@ -88,19 +94,22 @@ def plan(
     Only `review` slots are planned: a revision belongs to whom it was given, gold to whom it was shown.
     """
     chosen = None if items is None else list(items)
+    hold_members(conn, study_id)
     free = _free(conn, study_id, chosen)
     if not free:
         return Planned(given=0, left={})
     rng = random.Random(f"{seed}:{study_id}:{'all' if chosen is None else chosen[:1]}")
     members = _members(conn, study_id, rng, anew=chosen is None)
+    if chosen is not None:
+        members.give_back([planned_for for *_, planned_for in free])
     barred = _barred(conn, study_id, chosen)
     # An item's slots go out one after the other, each to the least loaded: loads then differ by 1 at most.
     first: dict[int, float] = {}
-    for _, item_id, _, _, draw in free:
+    for _, item_id, _, _, draw, _ in free:
         first[item_id] = min(draw, first.get(item_id, draw))
     rare_first = sorted(free, key=lambda f: (len(members.eligible(f[3])), first[f[1]], f[4]))
     rows, left = [], Counter[str]()
-    for slot, item_id, round_, specialty, _ in rare_first:
+    for slot, item_id, round_, specialty, *_ in rare_first:
         not_these = barred[item_id, round_]
         whom = members.take(specialty, not_these)
         if whom is None:
@@ -113,16 +122,27 @@ def plan(
     return Planned(given=len(rows) - left.total(), left=dict(left))
 
 
+def hold_members(conn: Connection, study_id: int) -> None:
+    """Hold all members, in one order: whoever plans, joins or leaves does so before it touches a slot, and whoever leases
+    one holds their own row first."""
+    conn.execute(
+        select(member.c.user_id)
+        .where(member.c.study_id == study_id)
+        .order_by(member.c.user_id)
+        .with_for_update()
+    )
+
+
 def _free(
     conn: Connection, study_id: int, items: list[int] | None
-) -> list[tuple[int, int, int, str, float]]:
+) -> list[tuple[int, int, int, str, float, int | None]]:
     a = assignment.c
-    query = select(a.id, a.item_id, a.round, a.specialty, a.shuffle).where(
+    query = select(a.id, a.item_id, a.round, a.specialty, a.shuffle, a.planned_for).where(
         a.study_id == study_id, a.state == "free", a.task == "review"
     )
     if items is not None:
         query = query.where(a.item_id.in_(items))
-    return [(r[0], r[1], r[2], r[3], r[4]) for r in conn.execute(query)]
+    return [(r[0], r[1], r[2], r[3], r[4], r[5]) for r in conn.execute(query)]
 
 
 def _members(conn: Connection, study_id: int, rng: random.Random, *, anew: bool) -> _Members:
@@ -131,7 +151,7 @@ def _members(conn: Connection, study_id: int, rng: random.Random, *, anew: bool)
         .where(member.c.study_id == study_id, member.c.active)
         .order_by(member.c.user_id)
     )
-    rows = conn.execute(query.with_for_update() if anew else query).all()
+    rows = conn.execute(query).all()
     stored = {r[0]: r[2] for r in rows}
     if not anew:
         return _Members([(r[0], r[1], r[2]) for r in rows], rng, stored)

@@ -52,7 +52,8 @@ def join(
     request: Request, slug: str, person: Who, db: Db, users: Annotated[list[int], Form()]
 ) -> Response:
     """Make accounts reviewers of this study."""
-    with db.write() as conn:
+
+    def work(conn: Connection) -> int:
         study_id = _id(conn, slug)
         rows = conn.execute(
             select(user.c.id, user.c.roles).where(user.c.id.in_(users), user.c.active)
@@ -65,17 +66,22 @@ def join(
                 "Only open accounts with the role reviewer, panel or doctor can join.",
             )
         opening.join(conn, study_id, fit, by=person.id)
-    return _back(request, slug, "joined", len(fit), "#reviewers")
+        return len(fit)
+
+    return _back(request, slug, "joined", db.done(work), "#reviewers")
 
 
 @router.post("/studies/{slug}/members/{user_id}/leave")
 @access({"admin"})
 def leave(request: Request, slug: str, user_id: int, person: Who, db: Db) -> Response:
     """End a membership."""
-    with db.write() as conn:
+
+    def work(conn: Connection) -> None:
         study_id = _id(conn, slug)
         _member(conn, study_id, user_id)
         opening.leave(conn, study_id, user_id, by=person.id)
+
+    db.done(work)
     return _back(request, slug, "left", 1, "#reviewers")
 
 
@@ -83,11 +89,13 @@ def leave(request: Request, slug: str, user_id: int, person: Who, db: Db) -> Res
 @access({"admin"})
 def take_back(request: Request, slug: str, user_id: int, person: Who, db: Db) -> Response:
     """Return what a reviewer holds."""
-    with db.write() as conn:
+
+    def work(conn: Connection) -> int:
         study_id = _id(conn, slug)
         _member(conn, study_id, user_id)
-        number = coordinating.return_leases(conn, study_id, user_id, by=person.id)
-    return _back(request, slug, "returned", number, "#reviewers")
+        return coordinating.return_leases(conn, study_id, user_id, by=person.id)
+
+    return _back(request, slug, "returned", db.done(work), "#reviewers")
 
 
 def _member(conn: Connection, study_id: int, user_id: int) -> None:
@@ -101,8 +109,7 @@ def _member(conn: Connection, study_id: int, user_id: int) -> None:
 @access({"admin"})
 def replan(request: Request, slug: str, person: Who, db: Db) -> Response:
     """Plan all free slots anew."""
-    with db.write() as conn:
-        planned = coordinating.replan(conn, _id(conn, slug), by=person.id)
+    planned = db.done(lambda conn: coordinating.replan(conn, _id(conn, slug), by=person.id))
     return _back(request, slug, "planned", planned.given)
 
 

@@ -125,13 +125,9 @@ class _Seen(NamedTuple):
 
 
 def _look(
-    conn: Connection,
-    db: Store,
-    row: Mapping[Any, Any],
-    user_id: int,
-    known: desk.Known | None = None,
+    conn: Connection, db: Store, row: Mapping[Any, Any], user_id: int, *, holds: bool = True
 ) -> _Seen:
-    tasks = desk.tasks_in(conn, db, row["id"], user_id, ahead=0, study=row, known=known)
+    tasks = desk.tasks_in(conn, db, row["id"], user_id, ahead=0, study=row, holds=holds)
     task = tasks[0] if tasks else None
     done, total = task.progress if task else desk.progress(conn, row["id"], user_id)
     return _Seen(opening.read_config(row["config"]), row["status"] == "open", task, done, total)
@@ -213,7 +209,7 @@ async def submit(request: Request, slug: str, person: Who, db: Db) -> Response:
         if found is None:
             raise handing_in.gone()
         done = handing_in.submit_at(conn, person.id, found, version, given)
-        return _look(conn, db, study, person.id, done.known)
+        return _look(conn, db, study, person.id, holds=done.holds)
 
     try:
         # One transaction: the review, what follows from it, and the next item.

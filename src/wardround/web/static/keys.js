@@ -132,6 +132,8 @@
     const gone = event.detail.xhr?.status === 401 && event.detail.xhr.getResponseHeader("X-Login");
     const form = event.detail.elt?.closest?.("form[data-keep]");
     if (gone && form) { keep(form); }
+    // What was wrong is over once something goes well.
+    if (event.detail.successful) $$("#notices .notice.stop").forEach((n) => n.remove());
   });
   document.addEventListener("htmx:sendError", () => {
     const note = $("#offline-note");
