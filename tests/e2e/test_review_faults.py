@@ -93,7 +93,7 @@ def consistent(store: Store) -> None:
         )
         closed = conn.execute(select(result.c.item_id, result.c.round)).all()
     assert sorted(r["assignment_id"] for r in rows) == sorted(done)
-    assert sorted(r["id"] for r in rows) == sorted(t["review"] for t in told)
+    assert sorted(r["assignment_id"] for r in rows) == sorted(t["assignment"] for t in told)
     assert all(r["scores"] == dict.fromkeys(FIELDS, 4) and r["comment"] for r in rows)
     full: dict[tuple[int, int], int] = {}
     for r in rows:

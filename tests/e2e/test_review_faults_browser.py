@@ -190,6 +190,7 @@ def test_a_database_that_is_away_for_a_while_takes_nothing_off_the_page(
         assert "数据库暂时不能读写" in fresh.locator("main").inner_text()
     page.keyboard.press("Control+Enter")
     ready(page, here)
+    assert page.locator("#notices").inner_text().strip() == ""
     (row,) = reviews(world.store)
     assert row["comment"] == "断线时写的"
 

@@ -1,4 +1,4 @@
-"""Several changes in one journey come to the same on both databases."""
+"""A change and the rows it adds come to the same on both databases."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ RENAME = Together(
         .scalar_subquery()
         .label("first_note"),
     ),
-    update(user).where(user.c.name == "other").values(version=user.c.version + 1),
     told=event,
 )
 
@@ -35,11 +34,6 @@ RENAME = Together(
 def _told(store: Store) -> list[Any]:
     with store.read() as conn:
         return list(conn.execute(select(event.c.id, event.c.verb, event.c.after).order_by("id")))
-
-
-def _version(store: Store, of: int) -> int:
-    with store.read() as conn:
-        return conn.execute(select(user.c.version).where(user.c.id == of)).scalar_one()
 
 
 def test_all_is_done_and_told_as_it_was_before(store: Store) -> None:
@@ -56,16 +50,13 @@ def test_all_is_done_and_told_as_it_was_before(store: Store) -> None:
     assert told[-1][:] == (found["told_id"], "user.renamed", {"display": "王大夫"})
     assert len(told) == 3
     assert (found["display"], found["told_before"], found["first_note"]) == ("王大夫", 2, "第一条")
-    assert _version(store, other) == 2
 
 
 def test_the_rest_is_done_where_the_main_change_meets_no_row(store: Store) -> None:
-    other = add_user(store, "other")
     with store.write() as conn:
         row = event_row("user.missed", "user", 99, actor=None)
         assert RENAME.execute(conn, {"who": 10**6, "called": "x"}, told=row) is None
     assert [r.verb for r in _told(store)] == ["user.missed"]
-    assert _version(store, other) == 2
 
 
 def test_what_a_row_leaves_out_is_the_columns_default(store: Store) -> None:
@@ -82,7 +73,7 @@ def test_what_a_row_leaves_out_is_the_columns_default(store: Store) -> None:
 
 
 def test_an_error_takes_all_of_it_back(store: Store) -> None:
-    who, other = add_user(store, "wang"), add_user(store, "other")
+    who = add_user(store, "wang")
     row = event_row("user.renamed", "user", who, actor=who)
 
     def change() -> None:
@@ -93,4 +84,5 @@ def test_an_error_takes_all_of_it_back(store: Store) -> None:
     with pytest.raises(RuntimeError):
         change()
     assert _told(store) == []
-    assert _version(store, other) == 1
+    with store.read() as conn:
+        assert conn.execute(select(user.c.display)).scalar() == "wang"

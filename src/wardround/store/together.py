@@ -1,8 +1,10 @@
-"""Several changes in one journey to the database.
+"""A change and the rows it adds, in one journey to the database.
 
 A transaction of short statements spends its time on the way to PostgreSQL and back, and each way costs both processes as
 much as the statement. PostgreSQL takes changes within a query (`WITH`); SQLite has neither that nor the journey, and does
-them one after the other. So that both come to the same, none may read what another of them changes.
+them one after the other. So that both come to the same, what the update reads is as it was before the rows were added.
+
+Not for two updates of rows that others lock in an order: which comes first within one statement is PostgreSQL's to say.
 """
 
 from __future__ import annotations
@@ -15,40 +17,37 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 
 class Together:
-    """An update with its RETURNING, and what is done in the same journey: other updates, and a row in each of `added`.
+    """An update with its RETURNING, and a row to add to each of `added`.
 
-    Made once, since building statements costs more than running them. The updates share their parameters, none of which
-    is named as a column is: SQLAlchemy would set that.
+    Made once, since building statements costs more than running them. No parameter of the update is named as a column is:
+    SQLAlchemy would set that.
     """
 
-    def __init__(self, main: Update, *beside: Update, **added: Table) -> None:
-        self._main, self._beside = main, beside
+    def __init__(self, main: Update, **added: Table) -> None:
+        self._main = self._whole = main
         self._rows = {
             name: insert(table)
             .values({c.name: _parameter(name, c) for c in table.c if not c.primary_key})
             .returning(table.c.id)
             for name, table in added.items()
         }
-        whole = main.add_cte(*(u.cte(f"beside_{k}") for k, u in enumerate(beside)))
         for name, row in self._rows.items():
             made = row.cte(f"added_{name}")
-            whole = whole.returning(select(made.c.id).scalar_subquery().label(f"{name}_id"))
-        self._whole = whole
+            made_id = select(made.c.id).scalar_subquery().label(f"{name}_id")
+            self._whole = self._whole.returning(made_id)
 
     def execute(
         self, conn: Connection, values: Mapping[str, Any], **rows: Mapping[str, Any]
     ) -> Mapping[Any, Any] | None:
-        """What the main update returns of its first row, with `<name>_id` of each row added; None where it changed none
-        (the others are done all the same).
+        """What the update returns of its first row, with `<name>_id` of each row added; None where it changed none (the
+        rows are added all the same).
 
-        `values`: the updates' parameters; `rows`: a row for each of `added`, by column; one left out is its default.
+        `values`: the update's parameters; `rows`: a row for each of `added`, by column; one left out is its default.
         """
         given = {f"{n}_{column}": v for n, row in rows.items() for column, v in row.items()}
         if conn.dialect.name != "sqlite":
             return conn.execute(self._whole, {**values, **given}).mappings().first()
         found = conn.execute(self._main, values).mappings().first()
-        for statement in self._beside:
-            conn.execute(statement, values)
         ids = {f"{n}_id": conn.execute(row, given).scalar_one() for n, row in self._rows.items()}
         return None if found is None else {**found, **ids}
 
