@@ -11,7 +11,7 @@ from sqlalchemy.event import listen
 from tests.review.rooms import give, new_item, opened, people, scores
 from wardround.errors import ConflictError, InputError, RefusedError
 from wardround.review import desk, drafts, handing_in, opening
-from wardround.review.study import MAX_COMMENT, ReviewIn, Span
+from wardround.review.study import MAX_COMMENT, ReviewIn, Span, StudyConfig
 from wardround.review.tables import assignment, item, member, review
 from wardround.store.database import Store
 from wardround.store.people import event
@@ -255,13 +255,31 @@ def test_gold_is_mixed_in_and_counts_for_nothing(store: Store) -> None:
     assert met
     assert len(met) == len(set(met)) <= 3
     with store.read() as conn:
-        assert desk.progress(conn, study, who[0])[0] == 20
+        assert desk.progress(conn, study, who[0]) == (20 + len(met), 20 + len(met))
         assert (
             conn.execute(select(review.c.item_id).where(review.c.gold).order_by(review.c.id))
             .scalars()
             .all()
             == met
         )
+
+
+def test_the_bar_does_not_tell_gold_from_other_items(store: Store) -> None:
+    """Each hand-in moves it by one, of as many as there were from the first item to the last."""
+    who = people(store, 1)
+    gold = [new_item(f"g{i}", gold={"correctness": 2}) for i in range(3)]
+    items = [new_item(f"k{i}") for i in range(20)] + gold
+    study = opened(store, who, items, gold_rate=0.3, raters=1)
+    told: list[tuple[int, int]] = []
+    while tasks := desk.next_tasks(store, study, who[0], ahead=0):
+        told.append(tasks[0].progress)
+        given = ReviewIn(scores=scores(4))
+        handing_in.submit(store, who[0], tasks[0].assignment, tasks[0].version, given)
+    with store.read() as conn:
+        met = len(conn.execute(select(review.c.id).where(review.c.gold)).all())
+        assert desk.progress(conn, study, who[0]) == (20 + met, 20 + met)
+    assert met
+    assert told == [(n, 23) for n in range(20 + met)]
 
 
 def test_two_tabs_at_once_never_draw_the_same_gold(store: Store) -> None:
@@ -362,7 +380,7 @@ def test_the_next_item_is_found_without_going_through_the_study(sqlite_store: St
     gold = plan_of(sqlite_store, desk._GOLD, me)
     assert "ix_item_study_id_is_gold" in gold
     assert "CORRELATED" not in gold
-    config = opening.StudyConfig(kind="rationale", title="", form=())
+    config = StudyConfig(kind="rationale", title="", form=())
     late: list[str] = []
 
     def note(conn: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -380,7 +398,8 @@ def test_postgresql_looks_only_at_what_is_the_reviewer_s(store: Store) -> None:
     if store.is_sqlite:
         pytest.skip("SQLite goes by the columns of its indexes alone")
     study = opened(store, people(store, 9), [new_item(f"q{i}") for i in range(1_000)])
-    whole = desk._LEASE_FIRST.compile(dialect=postgresql.asyncpg.dialect())
+    dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
+    whole = desk._LEASE_FIRST.compile(dialect=dialect)
     with store.write() as conn:
         conn.exec_driver_sql("SET LOCAL plan_cache_mode = force_generic_plan")
         raw: Any = conn.connection.driver_connection

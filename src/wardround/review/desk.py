@@ -94,20 +94,26 @@ def _of(statement: Select[Any], name: str) -> Label[Any]:
     return statement.scalar_subquery().label(name)
 
 
-_DONE_BY = _of(
-    select(func.count()).where(
-        _MINE.user_id == _USER, _MINE.study_id == _STUDY, _MINE.state == "done", _MINE.task == "review"
-    ), "done",
+def _did(task: str) -> Select[Any]:
+    mine = (
+        _MINE.user_id == _USER,
+        _MINE.study_id == _STUDY,
+        _MINE.state == "done",
+        _MINE.task == task,
+    )
+    return select(func.count()).where(*mine)
+
+
+_ALL_GOLD = select(func.count()).where(item.c.study_id == _STUDY, item.c.is_gold)
+_LOAD = select(member.c.load).where(member.c.study_id == _STUDY, member.c.user_id == _USER)
+_COUNTS = (
+    _of(_did("review"), "done"), _of(_did("gold"), "gold_done"), _of(_ALL_GOLD, "all_gold"), _of(_LOAD, "load"),
 )  # fmt: skip
-_LOAD = _of(
-    select(member.c.load).where(member.c.study_id == _STUDY, member.c.user_id == _USER), "load"
-)
-_PROGRESS = select(_DONE_BY, _LOAD)
 _ITEM = item.c.id == _A.item_id
 _UNDER_REVIEW = select(version.c.content).join(item, version.c.id == item.c.version_id)
 _DRAFT = and_(draft.c.user_id == _USER, draft.c.place == place_in(_A.item_id, _A.round))
 _SLOT = (
-    *_A, _DONE_BY, _LOAD, _of(select(item.c.body).where(_ITEM), "body"),
+    *_A, *_COUNTS, _of(select(item.c.body).where(_ITEM), "body"),
     _of(select(item.c.version_id).where(_ITEM), "version"), _of(_UNDER_REVIEW.where(_ITEM), "content"),
     _of(select(draft.c.body).where(_DRAFT), "draft"), _of(select(draft.c.version).where(_DRAFT), "draft_version"),
 )  # fmt: skip
@@ -189,7 +195,7 @@ def tasks_in(
         if claimed is None:
             break
         held.append(claimed)
-    return [_task(conn, row) for row in held[: 1 + ahead]]
+    return [_task(conn, row, config) for row in held[: 1 + ahead]]
 
 
 def member_row(conn: Connection, study_id: int, user_id: int) -> RowMapping:
@@ -241,7 +247,8 @@ def _claim(
     """Lease one more item for this member. `RefusedError` for someone who isn't an active one.
 
     The member's row comes first and by itself, the slot after it, seen as it is then: so this and `planning`, which
-    holds all members before it looks at slots, wait for one another and never crosswise.
+    holds all members before it looks at slots, wait for one another. Only a slot out of another's queue, whose load
+    changes too, can cross with that; such a transaction is done again.
     """
     who = _one_member(conn, _SHOWN, study_id, user_id)
     me, shown = {"study": study_id, "user": user_id}, who["shown"]
@@ -297,9 +304,7 @@ def _pool(conn: Connection, who: RowMapping) -> RowMapping | None:
         steps = {found["planned_for"]: -1, user_id: 1}
         if found["planned_for"] == user_id:
             return found  # planned for them since they last looked
-        for whom, step in sorted(
-            (w, s) for w, s in steps.items() if w
-        ):  # in one order, as others do
+        for whom, step in sorted((w, s) for w, s in steps.items() if w):  # in one order
             conn.execute(
                 update(member)
                 .where(loads, member.c.user_id == whom)
@@ -324,10 +329,11 @@ def _gold(conn: Connection, study_id: int, user_id: int, shown: int) -> RowMappi
 def task_at(conn: Connection, assignment_id: int, study_id: int, user_id: int) -> Task:
     """A slot that this reviewer holds, as they see it."""
     wanted = {"slot": assignment_id, "study": study_id, "user": user_id}
-    return _task(conn, conn.execute(_AT, wanted).mappings().one())
+    row = conn.execute(_AT, wanted).mappings().one()
+    return _task(conn, row, opening.config_of(conn, study_id))
 
 
-def _task(conn: Connection, row: Mapping[Any, Any]) -> Task:
+def _task(conn: Connection, row: Mapping[Any, Any], config: StudyConfig) -> Task:
     comments: tuple[str, ...] = ()
     if row["task"] == "revise":
         comments = tuple(
@@ -340,14 +346,22 @@ def _task(conn: Connection, row: Mapping[Any, Any]) -> Task:
         specialty=row["specialty"], version=row["version"], comments=comments,
         body=msgspec.convert(row["body"], tuple[Part, ...]),
         content=msgspec.convert(row["content"], tuple[Part, ...]),
-        draft=row["draft"], draft_version=row["draft_version"] or 0, lease_until=row["lease_until"], progress=_told(row),
+        draft=row["draft"], draft_version=row["draft_version"] or 0, lease_until=row["lease_until"], progress=_told(row, config, 1),
     )  # fmt: skip
 
 
 def progress(conn: Connection, study_id: int, user_id: int) -> tuple[int, int]:
-    """(handed in, planned for this reviewer in all), gold left out: the bar at the top of the page."""
-    return _told(conn.execute(_PROGRESS, {"study": study_id, "user": user_id}).mappings().one())
+    """(handed in, to be handed in in all): the bar at the top of the page."""
+    found = conn.execute(select(*_COUNTS), {"study": study_id, "user": user_id}).mappings().one()
+    return _told(found, opening.config_of(conn, study_id), 0)
 
 
-def _told(row: Mapping[Any, Any]) -> tuple[int, int]:
-    return row["done"], max(row["done"], row["load"] or 0)
+def _told(row: Mapping[Any, Any], config: StudyConfig, at_hand: int) -> tuple[int, int]:
+    """Gold counts as any item and is expected from the start, at its rate, so that the bar doesn't tell it from others. Once
+    nothing is left and nothing `at_hand`, all is what was done."""
+    done, load = row["done"] + row["gold_done"], row["load"] or 0
+    left = max(load - row["done"], at_hand)
+    if not left:
+        return done, done
+    expected = min(row["all_gold"], round(load * config.gold_rate / (1 - config.gold_rate)))
+    return done, max(load + expected, done + left)
