@@ -104,7 +104,7 @@ assignment = Table(
     moment("claimed_at", nullable=True),
     moment("done_at", nullable=True),
     Index("ix_assignment_plan", "study_id", "planned_for", "state", "shuffle", "specialty"),
-    # Of few rows each, and for none but the statement that names the state as they do (see FREE).
+    # Of that state's rows alone, and for none but a statement that writes the state out (see FREE).
     _of_state("ix_assignment_pool", "free", "study_id", "shuffle", "specialty"),
     _of_state("ix_assignment_held", "held", "study_id", "lease_until"),
     Index("ix_assignment_user", "user_id", "study_id", "state", "task"),
