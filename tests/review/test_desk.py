@@ -393,6 +393,24 @@ def test_the_next_item_is_found_without_going_through_the_study(sqlite_store: St
     assert "ix_assignment_held" in str(found)
 
 
+def test_sqlite_prepares_nothing_anew_from_one_item_to_the_next(sqlite_store: Store) -> None:
+    """A parameter that might decide whether a partial index holds what is asked makes SQLite prepare the statement at
+    each run."""
+    who = people(sqlite_store, 1)
+    study = opened(sqlite_store, who, [new_item(f"k{i}") for i in range(3)], raters=1)
+    seen: list[str] = []
+
+    def note(conn: Any, cursor: Any, statement: str, *_: Any) -> None:
+        seen.append(statement)
+
+    listen(sqlite_store.engine, "before_cursor_execute", note)
+    for _ in range(2):
+        give(sqlite_store, study, who[0], 4)
+    changed = [s for s in seen if s.startswith("UPDATE assignment")]
+    assert len(changed) >= 4
+    assert [s for s in seen if "state = ?" in s] == []
+
+
 def test_postgresql_looks_only_at_what_is_the_reviewer_s(store: Store) -> None:
     """Also while it has counted nothing yet, and every state seems rare: then it used to walk through all that is free."""
     if store.is_sqlite:

@@ -37,7 +37,7 @@ from wardround.review.drafts import place_in
 from wardround.review.planning import ANY, plan
 from wardround.review.study import Part, StudyConfig
 from wardround.review.tables import FREE, HELD, assignment, draft, item, member, version
-from wardround.store.base import now
+from wardround.store.base import Known, now
 from wardround.store.database import Store
 from wardround.store.events import record
 
@@ -82,7 +82,7 @@ _SHOWN = (
 )
 _FIRST = (
     select(_A.id)
-    .where(_A.study_id == _STUDY, _A.planned_for == _USER, _A.state == "free")
+    .where(_A.study_id == _STUDY, _A.planned_for == _USER, _A.state == Known("free"))
     .order_by(_A.shuffle)
     .limit(1)
     .with_for_update(skip_locked=True)
@@ -98,7 +98,7 @@ def _did(task: str) -> Select[Any]:
     mine = (
         _MINE.user_id == _USER,
         _MINE.study_id == _STUDY,
-        _MINE.state == "done",
+        _MINE.state == Known("done"),
         _MINE.task == task,
     )
     return select(func.count()).where(*mine)
@@ -120,7 +120,7 @@ _SLOT = (
 """A slot with all that its reviewer is shown. Only scalar subqueries: a RETURNING takes them too."""
 _HELD = (
     select(*_SLOT)
-    .where(_A.user_id == _USER, _A.study_id == _STUDY, _A.state == "held")
+    .where(_A.user_id == _USER, _A.study_id == _STUDY, _A.state == Known("held"))
     .order_by(_A.claimed_at, _A.id)
 )
 _AT = select(*_SLOT).where(_A.id == bindparam("slot"))
@@ -129,7 +129,7 @@ _AT = select(*_SLOT).where(_A.id == bindparam("slot"))
 def _leasing(which: Any) -> Update:
     return (
         update(assignment)
-        .where(_A.id == which, _A.state == "free")
+        .where(_A.id == which, _A.state == Known("free"))
         .values(
             state="held",
             user_id=_USER,
@@ -228,7 +228,7 @@ def return_expired(conn: Connection, study_id: int, config: StudyConfig) -> int:
             values["planned_for"] = None  # anyone's now
         conn.execute(
             update(assignment)
-            .where(a.id == row.id, a.state == "held")
+            .where(a.id == row.id, a.state == Known("held"))
             .values(**values, user_id=None, lease_until=None)
         )
         record(

@@ -35,7 +35,7 @@ from wardround.review.study import (
     revision_problems,
 )
 from wardround.review.tables import assignment, draft, item, review, study, version
-from wardround.store.base import now
+from wardround.store.base import Known, now
 from wardround.store.database import Store
 from wardround.store.events import event_row, record
 from wardround.store.people import event
@@ -88,7 +88,7 @@ _DONE = Together(
         .scalar_subquery().label("before"),
         exists().where(draft.c.user_id == _USER, draft.c.place == bindparam("place")).label("drafted"),
         exists().where(
-            _OTHER.user_id == _USER, _OTHER.study_id == bindparam("study"), _OTHER.state == "held", _OTHER.id != _SLOT
+            _OTHER.user_id == _USER, _OTHER.study_id == bindparam("study"), _OTHER.state == Known("held"), _OTHER.id != _SLOT
         ).label("holds"),
     ),
     review=review, event=event,

@@ -17,11 +17,12 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from wardround.records import Record
 from wardround.review.tables import assignment, item, member, version
+from wardround.store.base import Known
 
 ANY = "unmapped"
 _PLAN = (
     update(assignment)
-    .where(assignment.c.id == bindparam("slot"), assignment.c.state == "free")
+    .where(assignment.c.id == bindparam("slot"), assignment.c.state == Known("free"))
     .values(planned_for=bindparam("whom"))
 )
 

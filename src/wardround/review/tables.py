@@ -113,8 +113,8 @@ assignment = Table(
 
 FREE = assignment.c.state == literal_column("'free'")
 HELD = assignment.c.state == literal_column("'held'")
-"""Written out, not a parameter: then the index of that state's slots is used. Where another index serves better, state is a
-parameter: for PostgreSQL, which takes every state for rare until it has counted, they look alike."""
+"""Written out, not a parameter: then the index of that state's slots is used. Where another index serves better, state is
+`Known`: for PostgreSQL, which takes every state for rare until it has counted, they look alike."""
 
 review = Table(
     "review",

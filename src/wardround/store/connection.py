@@ -19,22 +19,12 @@ import msgspec
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
-from sqlalchemy.sql.selectable import ScalarSelect
 
 from wardround.errors import ConflictError
 from wardround.store import looped
 from wardround.store.trouble import trouble
 from wardround.store.turns import Log, Turn
-
-
-@compiles(ScalarSelect, "sqlite")
-def _named(query: Any, compiler: Any, **how: Any) -> str:
-    # In a RETURNING for SQLite, SQLAlchemy 2.1.9 leaves the tables' names out, within subqueries too, where a column
-    # may then be another table's.
-    return str(compiler.visit_grouping(query, **{**how, "include_table": True}))
-
 
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
