@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,15 +22,19 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.pool import QueuePool
 
-from wardround.errors import ConflictError
+from wardround.errors import ConflictError, StoreError
 from wardround.store import looped
+from wardround.store.gathered import Asked, Gathered
 from wardround.store.trouble import trouble
 from wardround.store.turns import Log, Turn
 
 T = TypeVar("T")
+Work = Callable[[Connection], Any]
 _encode = msgspec.json.Encoder().encode
 TRIES = 4
 """Of a transaction that PostgreSQL ends because another wants the same rows the other way round."""
+PATIENCE_MS = 100
+"""For a lock, of a transaction that several share on PostgreSQL. It notices that two wait for one another after a second."""
 IDLE_S = 1.0
 """A connection to PostgreSQL that nobody used for so long is asked whether it still stands."""
 
@@ -57,24 +62,29 @@ class Store:
             if self.is_sqlite
             else engine.execution_options(isolation_level="AUTOCOMMIT")
         )
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._looped: looped.Looped | None = None
+        self._writes: Gathered[Work, tuple[Any, bool] | None] | None = None
 
     @asynccontextmanager
     async def in_loop(self) -> AsyncIterator[None]:
-        """While this lasts, coroutines of the running loop ask PostgreSQL from the loop itself (`looped`); before and
-        after, as in any other loop, from threads."""
+        """While this lasts, coroutines of the running loop share transactions (`gathered`), and ask
+        PostgreSQL from the loop itself (`looped`); before and after, as in any other loop, each uses a thread."""
+        self._loop = asyncio.get_running_loop()
         if not self.is_sqlite and looped.possible(self.engine.url):
             self._looped = looped.Looped(self.engine.url, _ask_the_idle, **_common())
+        if self.is_sqlite or self._looped:
+            self._writes = Gathered(self._share)
         try:
             yield
         finally:
             mine, self._looped = self._looped, None
+            self._loop = self._writes = None
             if mine is not None:
                 await mine.close()
 
-    def _in_this_loop(self) -> looped.Looped | None:
-        mine = self._looped
-        return mine if mine is not None and mine.loop is asyncio.get_running_loop() else None
+    def _in_loop(self) -> bool:
+        return self._loop is asyncio.get_running_loop()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -93,9 +103,9 @@ class Store:
 
         if self.is_sqlite:
             return self._glance(work)
-        with self._in_words():
-            if here := self._in_this_loop():
-                return await here.look(work)
+        if self._looped is not None and self._in_loop():
+            with self._in_words():
+                return await self._looped.look(work)
         return await run_sync(self._glance, work)
 
     def _glance(self, work: Callable[[Connection], T]) -> T:
@@ -124,32 +134,70 @@ class Store:
             self._log.settle()
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
-        """What `work` returns, done within one `write`, for a coroutine.
+        """What `work` returns, done within one `write`, for a coroutine. It may be done again, and changes nothing but the
+        database.
 
-        On SQLite a short transaction takes less long than handing it to a thread and back: it is done on the spot
-        unless somebody else is writing, and only the flush is waited for.
+        Those that come at the same time share a transaction (`gathered`). Each still is done whole or not at all: where
+        one raises, what they all did is taken back, and each is done alone.
         """
         from anyio.to_thread import run_sync
 
-        if here := self._in_this_loop():
+        if self._writes is None or not self._in_loop():
+            return await run_sync(self.done, work)
+        shared = await self._writes.ask(work)
+        if shared is None:
+            return await self._alone(work)
+        if shared[1]:
+            await self._log.settled()
+        return shared[0]  # type: ignore[no-any-return]
+
+    async def _share(self, asked: list[Asked[Work, tuple[Any, bool] | None]]) -> None:
+        """Answer each with what it returns and whether a flush must keep that; with None where it must be done alone."""
+        work = [_of(one) for one in asked]
+        done: tuple[list[Any], bool] | None = None
+        try:
+            if self._looped is None:
+                done = self._on_the_spot(work)
+            elif len(work) > 1:
+                with self._in_words():
+                    done = await self._looped.transact(partial(_patiently, work)), False
+        except Exception as e:
+            away = isinstance(e, StoreError) and not isinstance(e, ConflictError)
+            if away or len(asked) == 1:
+                raise
+        for i, one in enumerate(asked):
+            one.tell((done[0][i], done[1]) if done is not None else None)
+
+    def _on_the_spot(self, work: list[Work]) -> tuple[list[Any], bool] | None:
+        """What each returns, done within one transaction, and whether a flush must keep it. None where somebody else is
+        writing to the file. A short one takes less long than handing it to a thread and back."""
+        assert isinstance(self._turn, Turn)
+        if not self._turn.taken_at_once():
+            return None
+        try:
+            with self._in_words(), self._changing() as (conn, changes), conn.begin():
+                found = [w(conn) for w in work]
+            return found, changes()
+        finally:
+            self._turn.give()
+
+    async def _alone(self, work: Callable[[Connection], T]) -> T:
+        from anyio.to_thread import run_sync
+
+        if self._looped is not None:
             for again in range(TRIES):
                 try:
                     with self._in_words():
-                        return await here.transact(work)
+                        return await self._looped.transact(work)
                 except ConflictError as e:
                     if not _chosen_against(e) or again == TRIES - 1:
                         raise
                     await asyncio.sleep(_pause(again))
-        if not (isinstance(self._turn, Turn) and self._turn.taken_at_once()):
-            return await run_sync(self.done, work)
-        try:
-            with self._in_words(), self._changing() as (conn, changes), conn.begin():
-                found = work(conn)
-        finally:
-            self._turn.give()
-        if changes():
-            await self._log.settled()
-        return found
+        elif done := self._on_the_spot([work]):
+            if done[1]:
+                await self._log.settled()
+            return done[0][0]  # type: ignore[no-any-return]
+        return await run_sync(self.done, work)
 
     def done(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns, done within one `write`; done again where PostgreSQL had to choose between two."""
@@ -193,6 +241,16 @@ class Store:
             if said := trouble(e, self.engine.url):
                 raise said from e
             raise
+
+
+def _of(asked: Asked[Work, Any]) -> Work:
+    return lambda conn: asked.context.run(asked.what, conn)
+
+
+def _patiently(work: list[Work], conn: Connection) -> list[Any]:
+    """What each returns. They hold one another's locks, which may come crosswise: then the others go ahead."""
+    conn.exec_driver_sql(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
+    return [w(conn) for w in work]
 
 
 def _chosen_against(error: ConflictError) -> bool:

@@ -1,0 +1,73 @@
+"""What the coroutines of one loop want of the database at the same time, done together.
+
+A hand-in changes a few rows. Its transaction costs more than that: on PostgreSQL two more journeys to the server and a
+flush, on SQLite a commit of pages that are mostly those of the one before it. So those who come while the others are
+served are served together, in the order of coming; who comes alone is served at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import Context, copy_context
+from typing import Generic, NamedTuple, TypeVar
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+AT_ONCE = 8
+"""Enough that what they share weighs little; on SQLite the loop stands still meanwhile, some milliseconds."""
+STREAMS = 2
+"""While one waits for the server, another is prepared."""
+
+
+class Asked(NamedTuple, Generic[Q, A]):
+    """What somebody wants, what they read their language from, and where they wait."""
+
+    what: Q
+    context: Context
+    answer: asyncio.Future[A]
+
+    def tell(self, found: A) -> None:
+        """Answer, unless whoever asked has gone away."""
+        if not self.answer.done():
+            self.answer.set_result(found)
+
+    def fail(self, error: Exception) -> None:
+        """Raise it where the answer is waited for."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class Gathered(Generic[Q, A]):
+    """Hands what waits to `serve`, which tells everybody an answer; what it raises is told to all of them."""
+
+    def __init__(self, serve: Callable[[list[Asked[Q, A]]], Awaitable[None]]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._serve = serve
+        self._waiting: deque[Asked[Q, A]] = deque()
+        self._streams: set[asyncio.Task[None]] = set()
+
+    async def ask(self, what: Q) -> A:
+        """The answer, or what is raised instead."""
+        answer: asyncio.Future[A] = self._loop.create_future()
+        self._waiting.append(Asked(what, copy_context(), answer))
+        if len(self._streams) < STREAMS:
+            stream = self._loop.create_task(self._all())
+            self._streams.add(stream)
+            stream.add_done_callback(self._streams.discard)
+        return await answer
+
+    async def _all(self) -> None:
+        while self._waiting:
+            some = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+            if asked := [one for one in some if not one.answer.done()]:  # some may have gone away
+                await self._some(asked)
+            await asyncio.sleep(0)
+
+    async def _some(self, asked: list[Asked[Q, A]]) -> None:
+        try:
+            await self._serve(asked)
+        except Exception as e:
+            for one in asked:
+                one.fail(e)
