@@ -64,8 +64,8 @@ def ours(dataset: Path, url: str) -> dict[str, Any]:
     """Refine the dataset's training samples; what it took."""
     import gc
 
-    import aiohttp  # noqa: F401 (as the bare client: loading it is no call)
     import msgspec
+    import pycurl  # noqa: F401 (as aiohttp in the bare client: loading it is no call)
 
     from wardround.corpus import readback, refine
     from wardround.corpus.facts import facts

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
+import pycurl
 import pytest
 from aiohttp import web
 from hypothesis import given
@@ -146,11 +146,19 @@ def test_a_dead_port_is_a_failed_answer_and_a_failed_check() -> None:
     assert "check that the server runs" in words
 
 
-def test_a_host_that_drops_packets_counts_as_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(*_: object, **__: object) -> None:
-        raise aiohttp.ConnectionTimeoutError("Connection timeout to host")
+def test_a_key_with_a_line_break_is_refused_and_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARDROUND_TEST_KEY", "sk-first\r\nX-Other: 1")
+    with pytest.raises(ModelError, match="line break") as trouble:
+        EndpointModel("m", "http://127.0.0.1:1/v1", api_key_env="WARDROUND_TEST_KEY")
+    assert "sk-first" not in str(trouble.value) + trouble.value.hint
+    assert "WARDROUND_TEST_KEY" in trouble.value.hint
 
-    monkeypatch.setattr(aiohttp.ClientSession, "post", nobody)
+
+def test_a_host_that_drops_packets_counts_as_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody(*_: object) -> None:
+        raise pycurl.error(pycurl.E_OPERATION_TIMEDOUT, "Connection timeout to host")
+
+    monkeypatch.setattr(pycurl.AsyncCurlMulti, "perform", nobody)
     answer, server = under(retries=1)
     assert answer.reason == "connection: Connection timeout to host"
     assert answer.attempts == 2

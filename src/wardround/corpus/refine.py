@@ -143,7 +143,7 @@ def refine(
     with Checkers(processes) as checkers, Progress("refine", len(keys)) as progress:
         outcomes = run(
             work(), models=[model], journal=journal, concurrency=concurrency, progress=progress,
-            ledger=ledger, cache=cache, quick=True,
+            ledger=ledger, cache=cache,
         )  # fmt: skip
     rules = Counter(name for o in outcomes for name in o.broken)
     states = Counter(o.state for o in outcomes)

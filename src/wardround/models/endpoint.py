@@ -1,7 +1,7 @@
 """A model behind an OpenAI-compatible endpoint: `POST {base}/chat/completions`.
 
-One `aiohttp` session serves all calls; it is made inside the running loop and closed by `close`, after
-which the model can be used again. A call that fails in passing (408, 409, 425, 429, 5xx, a lost connection,
+One set of connections (`calls`) serves all calls; it is made inside the running loop and closed by `close`,
+after which the model can be used again. A call that fails in passing (408, 409, 425, 429, 5xx, a lost connection,
 a timeout, a body that is no whole JSON) is tried again a bounded number of times, with exponential waits of
 full jitter, and never sooner than `Retry-After` asks. All else comes back as a failed `Answer` at once.
 
@@ -33,8 +33,7 @@ from wardround.models.wire import encode_pieces, error_text, failed, read_comple
 from wardround.records import Answer, Request
 
 if TYPE_CHECKING:
-    import aiohttp
-    from yarl import URL
+    from wardround.models.calls import Calls, Reply
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 RETRY_AFTER_CAP_S = 60.0
@@ -145,6 +144,11 @@ class EndpointModel:
         self.ceiling = ceiling
         self._key_names = key_names(self.name, api_key_env)
         self._key = next((k for n in self._key_names if (k := os.environ.get(n, "").strip())), "")
+        if not self._key.isprintable():
+            raise ModelError(
+                f"the key of {self.name} has a line break or another character that no key has",
+                hint=f"set {' or '.join(self._key_names)} anew",
+            )
         self._secrets = [s for s in (self._key, userinfo, userinfo.partition(":")[2]) if s]
         self._authorization = f"Bearer {self._key}" if self._key else ""
         if userinfo and not self._key:
@@ -155,9 +159,8 @@ class EndpointModel:
         self._retries = retries
         self._sleep = sleep
         self._rng = rng or random.Random()
-        self._session: aiohttp.ClientSession | None = None
+        self._calls: Calls | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._chat_url: URL | None = None
 
     def __repr__(self) -> str:
         return f"EndpointModel({self.name!r}, {self.url!r})"
@@ -167,56 +170,41 @@ class EndpointModel:
         """The URL, however its letters were written: all models behind it share one limit."""
         return self.url.casefold()
 
-    def _open(self) -> aiohttp.ClientSession:
-        """The session of the running loop, made at first use."""
+    def _open(self) -> Calls:
+        """The connections of the running loop, made at first use."""
         loop = asyncio.get_running_loop()
-        session = self._session
-        if session is not None and self._loop is loop and not session.closed:
-            return session
-        import aiohttp
-        from yarl import URL
+        if self._calls is not None and self._loop is loop:
+            return self._calls
+        from wardround.models.calls import Calls
 
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self._authorization:
             headers["Authorization"] = self._authorization
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=self._timeout_s, sock_connect=min(self._timeout_s, 15.0)
-            ),
-            headers=headers,
-            proxy=_proxy(self.url),
-        )
-        self._chat_url = URL(self.url + "/chat/completions")
+        self._calls = Calls(headers, _proxy(self.url), min(self._timeout_s, 15.0))
         self._loop = loop
-        return self._session
+        return self._calls
 
     async def close(self) -> None:
-        """Close the session; the next call opens another."""
-        session, self._session = self._session, None
-        if session is not None and self._loop is asyncio.get_running_loop():
-            await session.close()
+        """Close the connections; the next call opens others."""
+        calls, self._calls = self._calls, None
+        if calls is not None and self._loop is asyncio.get_running_loop():
+            await calls.close()
 
     async def check(self) -> None:
         """Ask the endpoint what it serves. `ModelError` when it can't be reached, refuses the key, or lists
         models but not this one. An endpoint without a list (404, 405) or with an empty one passes."""
-        import aiohttp
+        from wardround.models.calls import CallError
 
-        wait = aiohttp.ClientTimeout(total=min(self._timeout_s, 20.0))
         try:
-            async with self._open().get(
-                f"{self.url}/models", timeout=wait, allow_redirects=False
-            ) as reply:
-                status, data = reply.status, await reply.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as e:
+            reply = await self._open().call(f"{self.url}/models", min(self._timeout_s, 20.0))
+        except CallError as e:
             raise ModelError(
                 f"{self.url}: no answer from the endpoint of {self.name} ({self._words(e)})",
                 hint="check that the server runs and that the URL, up to /v1, is right",
             ) from None
-        if status in {401, 403}:
-            raise self._refused(status)
-        served = read_served(data) if status == 200 else []
+        if reply.status in {401, 403}:
+            raise self._refused(reply.status)
+        served = read_served(reply.data) if reply.status == 200 else []
         if served and not any(_same_model(self.model, s) for s in served):
             shown = ", ".join(sorted(served)[:20]) + (" …" if len(served) > 20 else "")
             raise ModelError(
@@ -269,39 +257,30 @@ class EndpointModel:
 
     async def _once(self, body: list[bytes]) -> _Try:
         """One HTTP request."""
-        import aiohttp
+        from wardround.models.calls import CallError
 
-        from wardround.models.pieces import payload
-
-        session = self._open()
-        assert self._chat_url is not None
+        url = self.url + "/chat/completions"
         try:
-            async with session.post(
-                self._chat_url, data=payload(body), allow_redirects=False
-            ) as reply:
-                data = await reply.read()
-        except aiohttp.ConnectionTimeoutError as e:  # a TimeoutError too, but nobody was there
-            return _Try(failed("connection", self._words(e)), again=True)
-        except TimeoutError:
-            return _Try(failed("timeout", f"no answer in {self._timeout_s:g} s"), again=True)
-        except aiohttp.ClientPayloadError as e:
-            return _Try(failed("malformed", self._words(e)), again=True)
-        except (aiohttp.ClientError, OSError) as e:
-            return _Try(failed("connection", self._words(e)), again=True)
+            reply = await self._open().call(url, self._timeout_s, body)
+        except CallError as e:
+            if e.late:
+                return _Try(failed("timeout", f"no answer in {self._timeout_s:g} s"), again=True)
+            code = "malformed" if e.there else "connection"
+            return _Try(failed(code, self._words(e)), again=True)
         if reply.status == 200:
-            return self._read(data, reply)
-        message = self._clean(error_text(data))
+            return self._read(reply)
+        message = self._clean(error_text(reply.data))
         if 300 <= reply.status < 400:
-            message = f"redirects to {self._clean(reply.headers.get('Location', 'elsewhere'))}"
+            message = f"redirects to {self._clean(reply.header('Location') or 'elsewhere')}"
         answer = failed(f"http {reply.status}", message)
         if reply.status not in RETRY_STATUS and reply.status < 500:
             return _Try(answer, status=reply.status)
-        after = retry_after(reply.headers.get("Retry-After"), datetime.now(UTC))
+        after = retry_after(reply.header("Retry-After"), datetime.now(UTC))
         return _Try(answer, again=True, after=after, status=reply.status)
 
-    def _read(self, data: bytes, reply: aiohttp.ClientResponse) -> _Try:
+    def _read(self, reply: Reply) -> _Try:
         """A 200 reply's body as an answer. What isn't declared as JSON and isn't is no passing fault."""
-        answer = read_completion(data)
+        answer = read_completion(reply.data)
         if answer.status == "ok":
             text = answer.text or ""
             told = [s for s in self._secrets if len(s) >= TELLING]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from wardround.errors import ConflictError, StoreError, WardroundError
 from wardround.models import Model
+from wardround.models.ask import new_loop
 from wardround.models.names import ModelOptions, open_model
 from wardround.models.wire import reason_code
 from wardround.records import complete_types
@@ -90,7 +91,7 @@ class Worker:
     def work(self, *, once: bool = False, each: Callable[[Tally], None] | None = None) -> Tally:
         """Work in this thread: until stopped, or with `once` until nothing is due. `each` is called after every job."""
         complete_types()
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(self._run(once, each))
         return self.tally
 
