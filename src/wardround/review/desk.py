@@ -11,11 +11,13 @@ import random
 import time
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 from sqlalchemy import (
     BindParameter,
     Connection,
+    Engine,
     Label,
     RowMapping,
     Select,
@@ -65,6 +67,8 @@ class Task(Record, frozen=True, kw_only=True):
 
 
 _swept: dict[tuple[int, int], float] = {}
+_gold_there: WeakKeyDictionary[Engine, dict[int, int]] = WeakKeyDictionary()
+"""Gold items of each study: all come when it is opened. Counting them took PostgreSQL longer than leasing an item."""
 
 # Statements of the way from one item to the next, made once: building them costs more than running them. Few, since on
 # PostgreSQL each is a journey to the server and back.
@@ -106,9 +110,7 @@ def _did(task: str) -> Select[Any]:
 
 _ALL_GOLD = select(func.count()).where(item.c.study_id == _STUDY, item.c.is_gold)
 _LOAD = select(member.c.load).where(member.c.study_id == _STUDY, member.c.user_id == _USER)
-_COUNTS = (
-    _of(_did("review"), "done"), _of(_did("gold"), "gold_done"), _of(_ALL_GOLD, "all_gold"), _of(_LOAD, "load"),
-)  # fmt: skip
+_COUNTS = (_of(_did("review"), "done"), _of(_did("gold"), "gold_done"), _of(_LOAD, "load"))
 _ITEM = item.c.id == _A.item_id
 _UNDER_REVIEW = select(version.c.content).join(item, version.c.id == item.c.version_id)
 _DRAFT = and_(draft.c.user_id == _USER, draft.c.place == place_in(_A.item_id, _A.round))
@@ -346,22 +348,30 @@ def _task(conn: Connection, row: Mapping[Any, Any], config: StudyConfig) -> Task
         specialty=row["specialty"], version=row["version"], comments=comments,
         body=msgspec.convert(row["body"], tuple[Part, ...]),
         content=msgspec.convert(row["content"], tuple[Part, ...]),
-        draft=row["draft"], draft_version=row["draft_version"] or 0, lease_until=row["lease_until"], progress=_told(row, config, 1),
+        draft=row["draft"], draft_version=row["draft_version"] or 0, lease_until=row["lease_until"],
+        progress=_told(row, config, _gold_of(conn, row["study_id"]), 1),
     )  # fmt: skip
 
 
 def progress(conn: Connection, study_id: int, user_id: int) -> tuple[int, int]:
     """(handed in, to be handed in in all): the bar at the top of the page."""
     found = conn.execute(select(*_COUNTS), {"study": study_id, "user": user_id}).mappings().one()
-    return _told(found, opening.config_of(conn, study_id), 0)
+    return _told(found, opening.config_of(conn, study_id), _gold_of(conn, study_id), 0)
 
 
-def _told(row: Mapping[Any, Any], config: StudyConfig, at_hand: int) -> tuple[int, int]:
+def _gold_of(conn: Connection, study_id: int) -> int:
+    known = _gold_there.setdefault(conn.engine, {})
+    if study_id not in known:
+        known[study_id] = conn.execute(_ALL_GOLD, {"study": study_id}).scalar_one()
+    return known[study_id]
+
+
+def _told(row: Mapping[Any, Any], config: StudyConfig, gold: int, at_hand: int) -> tuple[int, int]:
     """Gold counts as any item and is expected from the start, at its rate, so that the bar doesn't tell it from others. Once
     nothing is left and nothing `at_hand`, all is what was done."""
     done, load = row["done"] + row["gold_done"], row["load"] or 0
     left = max(load - row["done"], at_hand)
     if not left:
         return done, done
-    expected = min(row["all_gold"], round(load * config.gold_rate / (1 - config.gold_rate)))
+    expected = min(gold, round(load * config.gold_rate / (1 - config.gold_rate)))
     return done, max(load + expected, done + left)
