@@ -15,9 +15,9 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.store.writer import add_user
 from wardround.errors import ConflictError, StoreError
-from wardround.store import connection, gathered
-from wardround.store.connection import Store
-from wardround.store.gathered import AT_ONCE, STREAMS, Asked, Gathered
+from wardround.store import connection, looped
+from wardround.store.connection import SHARE_A_FILE, SHARE_A_SERVER, Store
+from wardround.store.gathered import Asked, Gathered
 from wardround.store.people import user
 
 LANG: ContextVar[str] = ContextVar("LANG", default="nobody's")
@@ -74,7 +74,7 @@ def test_those_who_come_at_once_share_and_each_gets_its_own(
 
     assert run(store, all_of_them) == [f"u{n}" for n in range(40)]
     assert names(store) == [f"n{w}" for w in who]
-    assert commits[0] <= 40 / AT_ONCE + STREAMS
+    assert commits[0] <= 40 / min(SHARE_A_FILE, SHARE_A_SERVER) + looped.TRANSACTIONS
 
 
 def test_one_that_raises_takes_back_only_what_it_did(store: Store) -> None:
@@ -186,10 +186,10 @@ def test_where_the_database_is_away_all_are_told_and_nothing_is_tried_again(
         raise StoreError("the disk is full", hint="make room")
 
     async def all_of_them() -> list[Any]:
-        many = (store.transact(away) for _ in range(AT_ONCE))
+        many = (store.transact(away) for _ in range(SHARE_A_SERVER))
         return await asyncio.gather(*many, return_exceptions=True)
 
-    assert [type(e) for e in run(store, all_of_them)] == [StoreError] * AT_ONCE
+    assert [type(e) for e in run(store, all_of_them)] == [StoreError] * SHARE_A_SERVER
     assert len(tried) == 1
 
 
@@ -206,11 +206,11 @@ def test_so_many_at_once_in_the_order_of_coming_and_an_error_is_all_theirs() -> 
             one.tell(one.what * 2)
 
     async def work() -> list[Any]:
-        line = Gathered(serve)
+        line = Gathered(serve, at_once=8, streams=2)
         first = await asyncio.gather(*(line.ask(n) for n in range(20)), return_exceptions=True)
         return [*first, await line.ask(20)]
 
     found = asyncio.run(work())
-    assert [type(f) for f in found[: gathered.AT_ONCE]] == [KeyError] * gathered.AT_ONCE
-    assert found[gathered.AT_ONCE :] == [2 * n for n in range(gathered.AT_ONCE, 21)]
+    assert [type(f) for f in found[:8]] == [KeyError] * 8
+    assert found[8:] == [2 * n for n in range(8, 21)]
     assert served == [[*range(8)], [*range(8, 16)], [*range(16, 20)], [20]]

@@ -33,6 +33,9 @@ Work = Callable[[Connection], Any]
 _encode = msgspec.json.Encoder().encode
 TRIES = 4
 """Of a transaction that PostgreSQL ends because another wants the same rows the other way round."""
+SHARE_A_FILE, SHARE_A_SERVER = 8, 4
+"""Of those who write at once, how many share a transaction. On SQLite the loop stands still meanwhile; on PostgreSQL several
+go on beside one another, and each waits for what the others hold."""
 PATIENCE_MS = 100
 """For a lock, of a transaction that several share on PostgreSQL. It notices that two wait for one another after a second."""
 IDLE_S = 1.0
@@ -73,8 +76,11 @@ class Store:
         self._loop = asyncio.get_running_loop()
         if not self.is_sqlite and looped.possible(self.engine.url):
             self._looped = looped.Looped(self.engine.url, _ask_the_idle, **_common())
-        if self.is_sqlite or self._looped:
-            self._writes = Gathered(self._share)
+        if self.is_sqlite:
+            self._writes = Gathered(self._share, at_once=SHARE_A_FILE, streams=1)
+        elif self._looped:
+            streams = looped.TRANSACTIONS
+            self._writes = Gathered(self._share, at_once=SHARE_A_SERVER, streams=streams)
         try:
             yield
         finally:

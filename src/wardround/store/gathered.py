@@ -15,10 +15,6 @@ from typing import Generic, NamedTuple, TypeVar
 
 Q = TypeVar("Q")
 A = TypeVar("A")
-AT_ONCE = 8
-"""Enough that what they share weighs little; on SQLite the loop stands still meanwhile, some milliseconds."""
-STREAMS = 2
-"""While one waits for the server, another is prepared."""
 
 
 class Asked(NamedTuple, Generic[Q, A]):
@@ -40,9 +36,13 @@ class Asked(NamedTuple, Generic[Q, A]):
 
 
 class Gathered(Generic[Q, A]):
-    """Hands what waits to `serve`, which tells everybody an answer; what it raises is told to all of them."""
+    """Hands what waits to `serve`, at most `at_once` together and so many `streams` at a time. It tells everybody an
+    answer; what it raises is told to all of them."""
 
-    def __init__(self, serve: Callable[[list[Asked[Q, A]]], Awaitable[None]]) -> None:
+    def __init__(
+        self, serve: Callable[[list[Asked[Q, A]]], Awaitable[None]], *, at_once: int, streams: int
+    ) -> None:
+        self._at_once, self._most = at_once, streams
         self._loop = asyncio.get_running_loop()
         self._serve = serve
         self._waiting: deque[Asked[Q, A]] = deque()
@@ -52,7 +52,7 @@ class Gathered(Generic[Q, A]):
         """The answer, or what is raised instead."""
         answer: asyncio.Future[A] = self._loop.create_future()
         self._waiting.append(Asked(what, copy_context(), answer))
-        if len(self._streams) < STREAMS:
+        if len(self._streams) < self._most:
             stream = self._loop.create_task(self._all())
             self._streams.add(stream)
             stream.add_done_callback(self._streams.discard)
@@ -60,7 +60,7 @@ class Gathered(Generic[Q, A]):
 
     async def _all(self) -> None:
         while self._waiting:
-            some = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+            some = [self._waiting.popleft() for _ in range(min(self._at_once, len(self._waiting)))]
             if asked := [one for one in some if not one.answer.done()]:  # some may have gone away
                 await self._some(asked)
             await asyncio.sleep(0)
