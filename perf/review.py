@@ -12,8 +12,8 @@ the database and renders nothing.
     python perf/review.py --json          the last line is JSON
     python perf/review.py --potato DIR    Potato beside it on the same 500 items (DIR: a venv with potato-annotation)
 
-Marks (--check): p95 of the next item below 150 ms with 50 at once at that pace; at least 3 × Potato's items a second;
-nothing acknowledged is missing. Without pausing the p95 is 50 divided by the rate, so it measures throughput.
+Marks (--check): p95 of the next item below 150 ms with 50 at once, with and without that pause; at least 3 × Potato's
+items a second; nothing acknowledged is missing. Without pausing the p95 is some 60 divided by the rate.
 """
 
 from __future__ import annotations
@@ -268,9 +268,10 @@ def failures(found: dict[str, Any]) -> list[str]:
     for name in ("sqlite", "postgresql"):
         if name not in found:
             continue
-        paced = found[name]["paced"]
-        if paced and paced["p95_ms"] >= P95_MS:
-            missed.append(f"{name}: p95 {paced['p95_ms']} ms at this pace, not below {P95_MS:g}")
+        for how, words in (("flat", "without pause"), ("paced", "at this pace")):
+            run = found[name][how]
+            if run and run["p95_ms"] >= P95_MS:
+                missed.append(f"{name}: p95 {run['p95_ms']} ms {words}, not below {P95_MS:g}")
         if found[name]["acknowledged"] > found[name]["there"]:
             missed.append(f"{name}: reviews that were acknowledged are not there")
     if found.get("beside") and found["beside"]["times"] < TIMES:
