@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, event, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tests.store.writer import add_user
-from wardround.errors import ConflictError, StoreError
+from wardround.errors import ConflictError, RefusedError, StoreError
 from wardround.store import connection, looped
 from wardround.store.connection import SHARE_A_FILE, SHARE_A_SERVER, Store
 from wardround.store.gathered import Asked, Gathered
@@ -80,9 +80,13 @@ def test_those_who_come_at_once_share_and_each_gets_its_own(
 def test_one_that_raises_takes_back_only_what_it_did(store: Store) -> None:
     who = [add_user(store, f"u{n}") for n in range(12)]
 
-    def refused(conn: Connection) -> None:
+    def closed(conn: Connection) -> None:
         called(who[3], "lost")(conn)
         raise ConflictError("this round is closed")
+
+    def refused(conn: Connection) -> None:
+        called(who[5], "lost")(conn)
+        raise RefusedError("not yours")
 
     def clashing(conn: Connection) -> None:
         called(who[7], "lost")(conn)
@@ -91,17 +95,14 @@ def test_one_that_raises_takes_back_only_what_it_did(store: Store) -> None:
 
     async def all_of_them() -> list[Any]:
         works: list[Callable[[Connection], Any]] = [called(w, f"n{w}") for w in who]
-        works[3], works[7] = refused, clashing
+        works[3], works[5], works[7] = closed, refused, clashing
         return await asyncio.gather(*map(store.transact, works), return_exceptions=True)
 
     found = run(store, all_of_them)
-    assert [type(f) for f in (found[3], found[7])] == [ConflictError, IntegrityError]
-    wanted = [f"n{w}" for w in who]
-    wanted[3], wanted[7] = "u3", "u7"
-    assert names(store) == wanted
-    assert [f for n, f in enumerate(found) if n not in (3, 7)] == [
-        f"u{n}" for n in range(12) if n not in (3, 7)
-    ]
+    own = {3: ConflictError, 5: RefusedError, 7: IntegrityError}
+    assert {n: type(f) for n, f in enumerate(found) if isinstance(f, Exception)} == own
+    assert names(store) == [f"u{n}" if n in own else f"n{w}" for n, w in enumerate(who)]
+    assert all(found[n] == f"u{n}" for n in range(12) if n not in own)
 
 
 def test_each_speaks_its_own_language(store: Store) -> None:

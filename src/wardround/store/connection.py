@@ -168,8 +168,7 @@ class Store:
                 with self._in_words():
                     done = await self._looped.transact(partial(_patiently, work)), False
         except Exception as e:
-            away = isinstance(e, StoreError) and not isinstance(e, ConflictError)
-            if away or len(asked) == 1:
+            if type(e) is StoreError or len(asked) == 1:  # the database is away; or the one's own
                 raise
         for i, one in enumerate(asked):
             one.tell((done[0][i], done[1]) if done is not None else None)
