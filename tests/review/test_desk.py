@@ -1,10 +1,11 @@
 """A reviewer's desk: leases, drafts, handing in, taking back, two at once."""
 
 import threading
+import time
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, literal, select, update
+from sqlalchemy import Select, insert, literal, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.event import listen
 
@@ -12,7 +13,7 @@ from tests.review.rooms import give, new_item, opened, people, scores
 from wardround.errors import ConflictError, InputError, RefusedError
 from wardround.review import desk, drafts, handing_in, opening
 from wardround.review.study import MAX_COMMENT, ReviewIn, Span, StudyConfig
-from wardround.review.tables import assignment, item, member, review
+from wardround.review.tables import assignment, draft, item, member, review
 from wardround.store.database import Store
 from wardround.store.people import event
 
@@ -362,6 +363,26 @@ def plan_of(store: Store, statement: Select[Any], values: dict[str, int]) -> str
     with store.read() as conn:
         rows = conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")
         return "\n".join(str(r[-1]) for r in rows)
+
+
+def test_of_two_first_drafts_saved_at_the_same_moment_one_is_told(store: Store) -> None:
+    who = people(store, 1)[0]
+    ends: list[Any] = []
+
+    def save() -> None:
+        try:
+            ends.append(drafts.save_draft(store, who, "review:1:1", {"comment": "b"}, version=0))
+        except Exception as e:
+            ends.append(type(e))
+
+    thread = threading.Thread(target=save)
+    with store.write() as conn:
+        first = {"user_id": who, "place": "review:1:1", "body": {}, "version": 1, "at": 1}
+        conn.execute(insert(draft), first)
+        thread.start()
+        time.sleep(0.3)  # it finds none yet, and waits to add its own
+    thread.join(30)
+    assert ends == [ConflictError]
 
 
 def test_the_next_item_is_found_without_going_through_the_study(sqlite_store: Store) -> None:

@@ -164,6 +164,19 @@ def test_loads_stay_true_when_leases_end(store: Store) -> None:
         }
 
 
+def test_loads_are_true_as_well_when_somebody_comes_back_and_nothing_is_left(store: Store) -> None:
+    who = people(store, 4)
+    study = opened(store, who, [new_item(f"k{i}") for i in range(8)])
+    give(store, study, who[3], 4)
+    with store.write() as conn:
+        opening.leave(conn, study, who[3], by=None)
+    for w in who[:3]:
+        hand_in_all(store, study, w)
+    with store.write() as conn:
+        opening.join(conn, study, [who[3]], by=None)
+    assert true_loads(store, study)
+
+
 def test_one_s_own_slot_out_of_the_pool_counts_once(store: Store) -> None:
     who = people(store, 1)
     study = opened(store, who, [new_item("k")], raters=1)

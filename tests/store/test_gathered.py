@@ -81,11 +81,11 @@ def test_one_that_raises_takes_back_only_what_it_did(store: Store) -> None:
     who = [add_user(store, f"u{n}") for n in range(12)]
 
     def closed(conn: Connection) -> None:
-        called(who[3], "lost")(conn)
+        called(who[5], "lost")(conn)
         raise ConflictError("this round is closed")
 
     def refused(conn: Connection) -> None:
-        called(who[5], "lost")(conn)
+        called(who[3], "lost")(conn)
         raise RefusedError("not yours")
 
     def clashing(conn: Connection) -> None:
@@ -95,11 +95,11 @@ def test_one_that_raises_takes_back_only_what_it_did(store: Store) -> None:
 
     async def all_of_them() -> list[Any]:
         works: list[Callable[[Connection], Any]] = [called(w, f"n{w}") for w in who]
-        works[3], works[5], works[7] = closed, refused, clashing
+        works[3], works[5], works[7] = refused, closed, clashing
         return await asyncio.gather(*map(store.transact, works), return_exceptions=True)
 
     found = run(store, all_of_them)
-    own = {3: ConflictError, 5: RefusedError, 7: IntegrityError}
+    own = {3: RefusedError, 5: ConflictError, 7: IntegrityError}
     assert {n: type(f) for n, f in enumerate(found) if isinstance(f, Exception)} == own
     assert names(store) == [f"u{n}" if n in own else f"n{w}" for n, w in enumerate(who)]
     assert all(found[n] == f"u{n}" for n in range(12) if n not in own)

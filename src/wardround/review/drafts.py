@@ -16,6 +16,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 
 from wardround.errors import ConflictError
 from wardround.review.tables import draft
@@ -46,12 +47,15 @@ def save_draft(
         done = conn.execute(update(draft).where(here, draft.c.version == version).values(**values))
         if done.rowcount == 1:
             return version + 1
+        newer = ConflictError(
+            "a newer draft was saved in another tab", hint="load it, or go on here and replace it"
+        )
         if version or conn.execute(select(draft.c.version).where(here)).first():
-            raise ConflictError(
-                "a newer draft was saved in another tab",
-                hint="load it, or go on here and replace it",
-            )
-        conn.execute(insert(draft), values | {"user_id": user_id, "place": place})
+            raise newer
+        try:
+            conn.execute(insert(draft), values | {"user_id": user_id, "place": place})
+        except IntegrityError:  # PostgreSQL: another tab was quicker by a moment
+            raise newer from None
         return 1
 
 

@@ -97,7 +97,7 @@ def plan(
     chosen = None if items is None else list(items)
     hold_members(conn, study_id)
     free = _free(conn, study_id, chosen)
-    if not free:
+    if not free and chosen is not None:
         return Planned(given=0, left={})
     rng = random.Random(f"{seed}:{study_id}:{'all' if chosen is None else chosen[:1]}")
     members = _members(conn, study_id, rng, anew=chosen is None)
@@ -118,7 +118,8 @@ def plan(
         else:
             not_these.add(whom)
         rows.append({"slot": slot, "whom": whom})
-    conn.execute(_PLAN, rows)
+    if rows:
+        conn.execute(_PLAN, rows)
     _keep_loads(conn, study_id, members)
     return Planned(given=len(rows) - left.total(), left=dict(left))
 

@@ -42,6 +42,7 @@ for _english, _chinese in (
         "有内容不能接受：分数不在可选范围内，或文字超过 50,000 字。请改正后再提交。",
     ),
     (r"this round is closed", "这一轮已经结束。您写的内容已存为草稿。"),
+    (r"this item is gone", "这一条已不在这项评审中，请继续下一条。"),
     (r"ran out and someone else", "这一条超时后已由他人接手。您写的内容已存为草稿。"),
     (r"already, with other scores", "这一条已经提交过。要改分请先撤回（z）。"),
     (r"there is nothing to take back", "没有可以撤回的评审。"),
@@ -233,9 +234,15 @@ def _refused(
 
 def _keep(db: Store, user_id: int, form: FormData, given: ReviewIn) -> None:
     place = drafts.place_of(_number(form, "item"), _number(form, "round"))
-    with db.read() as conn:
-        _, version = drafts.read_draft(conn, user_id, place)
-    drafts.save_draft(db, user_id, place, msgspec.to_builtins(given), version=version)
+    for left in (2, 1, 0):
+        with db.read() as conn:
+            _, version = drafts.read_draft(conn, user_id, place)
+        try:
+            drafts.save_draft(db, user_id, place, msgspec.to_builtins(given), version=version)
+            return
+        except ConflictError:  # the same form sent twice at once
+            if not left:
+                raise
 
 
 def read_form(form: FormData, config: StudyConfig) -> ReviewIn:
