@@ -215,3 +215,27 @@ def test_so_many_at_once_in_the_order_of_coming_and_an_error_is_all_theirs() -> 
     assert [type(f) for f in found[:8]] == [KeyError] * 8
     assert found[8:] == [2 * n for n in range(8, 21)]
     assert served == [[*range(8)], [*range(8, 16)], [*range(16, 20)], [20]]
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_who_asks_just_when_a_stream_ends_is_served(streams: int) -> None:
+    async def serve(asked: list[Asked[int, int]]) -> None:
+        await asyncio.sleep(0)
+        for one in asked:
+            one.tell(one.what)
+
+    async def late(line: Gathered[int, int], turns: int) -> int:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await asyncio.wait_for(line.ask(turns), 2.0)
+
+    async def work() -> list[int]:
+        found = []
+        for turns in range(12):
+            line = Gathered(serve, at_once=4, streams=streams)
+            first = asyncio.gather(*(line.ask(0) for _ in range(streams)))
+            found.append(await late(line, turns))
+            await first
+        return found
+
+    assert asyncio.run(work()) == [*range(12)]

@@ -53,17 +53,22 @@ class Gathered(Generic[Q, A]):
         answer: asyncio.Future[A] = self._loop.create_future()
         self._waiting.append(Asked(what, copy_context(), answer))
         if len(self._streams) < self._most:
-            stream = self._loop.create_task(self._all())
-            self._streams.add(stream)
-            stream.add_done_callback(self._streams.discard)
+            self._streams.add(self._loop.create_task(self._all()))
         return await answer
 
     async def _all(self) -> None:
-        while self._waiting:
-            some = [self._waiting.popleft() for _ in range(min(self._at_once, len(self._waiting)))]
-            if asked := [one for one in some if not one.answer.done()]:  # some may have gone away
-                await self._some(asked)
-            await asyncio.sleep(0)
+        stream = asyncio.current_task()
+        assert stream is not None
+        try:
+            while self._waiting:
+                some = [
+                    self._waiting.popleft() for _ in range(min(self._at_once, len(self._waiting)))
+                ]
+                if asked := [one for one in some if not one.answer.done()]:  # some went away
+                    await self._some(asked)
+                await asyncio.sleep(0)
+        finally:  # at once: who asks a moment later begins another
+            self._streams.discard(stream)
 
     async def _some(self, asked: list[Asked[Q, A]]) -> None:
         try:
