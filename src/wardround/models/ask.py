@@ -78,8 +78,8 @@ def run(
 
     `models` are all that the work may ask; they are closed at the end, whatever it is, and can be used
     again. `progress` advances once per piece of work; `ledger` counts every answer in the journal, earlier
-    sessions' too. An error from the work or the models cancels what is
-    in flight and is raised here, as is Ctrl-C; the journal is left open for its owner to close.
+    sessions' too. An error from the work or the models cancels what is in flight and is raised here, as is Ctrl-C;
+    the journal is left open for its owner to close.
     """
     job = Job(work=work, models=models, journal=journal, ledger=ledger)
     (end,) = run_jobs([job], concurrency=concurrency, progress=progress, cache=cache)

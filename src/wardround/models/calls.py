@@ -75,9 +75,8 @@ class Calls:
             late = code == pycurl.E_OPERATION_TIMEDOUT and easy.getinfo(pycurl.REQUEST_SIZE) > 0
             if code == pycurl.E_SEND_FAIL_REWIND:  # see _reader
                 words = "connection lost before a reply"
-            there = (
-                easy.getinfo(pycurl.RESPONSE_CODE) > 0
-            )  # and not `head`, which has a proxy's too
+            # Not whether there is a `head`: a proxy's is in it too.
+            there = easy.getinfo(pycurl.RESPONSE_CODE) > 0
             raise CallError(words or f"curl error {code}", there=there, late=late) from None
         self._free.append(easy)
         return Reply(easy.getinfo(pycurl.RESPONSE_CODE), head, b"".join(data))
