@@ -9,6 +9,7 @@ database. The wire's own limit in the same run: as many clients ask the same ser
 the database and renders nothing.
 
     python perf/review.py                 under two minutes
+    python perf/review.py --after 60      late in a study: they work for so many seconds before it is measured
     python perf/review.py --json          the last line is JSON
     python perf/review.py --potato DIR    Potato beside it on the same 500 items (DIR: a venv with potato-annotation)
 
@@ -169,13 +170,16 @@ def told(found: dict[str, Any]) -> str:
     return f"{text}; {found['refused']} refused {found['first']}" if found["refused"] else text
 
 
-def measure(name: str, url: str, count: int, seconds: float, pace: float) -> dict[str, Any]:
+def measure(
+    name: str, url: str, count: int, seconds: float, pace: float, after: float
+) -> dict[str, Any]:
     """One database: open, serve, review without pausing and at a pace, look for all that was acknowledged."""
     tokens, opened = prepare(url, count, REVIEWERS)
     with serving(url) as (address, pid):
         limit = asyncio.run(health(address, REVIEWERS, 2.0))
         clients = Clients(address, tokens)
-        clients.work(1.0)
+        clients.work(after)
+        had = clients.taken
         before = cpu_s(pid)
         flat = clients.work(seconds)
         flat["cpu_ms"] = round(1000 * (cpu_s(pid) - before) / flat["n"], 2)
@@ -184,7 +188,7 @@ def measure(name: str, url: str, count: int, seconds: float, pace: float) -> dic
     ratio = round(flat["per_s"] / limit["per_s"], 2)
     print(
         f"{name}, study of {count} items opened in {opened:.1f} s\n"
-        f"  {REVIEWERS} at once, no pause: {told(flat)}; server {flat['cpu_ms']} ms of processor a review; "
+        f"  {REVIEWERS} at once, no pause, {had} reviews done before: {told(flat)}; server {flat['cpu_ms']} ms of processor a review; "
         f"{ratio} × the health page ({limit['per_s']}/s)"
     )
     if paced:
@@ -192,7 +196,7 @@ def measure(name: str, url: str, count: int, seconds: float, pace: float) -> dic
     print(f"  acknowledged {clients.taken}, in the database {there}", flush=True)
     return {
         "opened_s": round(opened, 1), "health_per_s": limit["per_s"], "ratio": ratio, "flat": flat, "paced": paced,
-        "acknowledged": clients.taken, "there": there,
+        "before": had, "acknowledged": clients.taken, "there": there,
     }  # fmt: skip
 
 
@@ -286,13 +290,16 @@ def main() -> int:
     parser.add_argument(
         "--pace", type=float, default=1.0, help="seconds between two items; 0 leaves it out"
     )
+    parser.add_argument(
+        "--after", type=float, default=1.0, help="seconds of work before it is measured"
+    )
     parser.add_argument("--only", choices=("sqlite", "postgresql", "potato"))
     parser.add_argument("--potato", type=Path, metavar="DIR", help="a venv with potato-annotation")
     parser.add_argument("--check", action="store_true", help="exit 1 where a mark is missed")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     found: dict[str, Any] = {}
-    run = args.items, args.seconds, args.pace
+    run = args.items, args.seconds, args.pace, args.after
     with tempfile.TemporaryDirectory(prefix="wardround-review-") as name:
         folder = Path(name)
         if args.only in (None, "sqlite"):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from wardround.review import desk, handing_in, opening
 from wardround.review.study import Field, Level, NewItem, Part, ReviewIn, StudyConfig
+from wardround.review.tables import assignment, member
 from wardround.store.base import now
 from wardround.store.database import Store
 from wardround.store.people import user
@@ -73,3 +75,25 @@ def give(store: Store, study: int, who: int, value: int, **more: Any) -> handing
     return handing_in.submit(
         store, who, task.assignment, task.version, ReviewIn(scores=scores(value), **more)
     )
+
+
+def counts(store: Store, study: int) -> dict[int, tuple[tuple[int, int], tuple[int, int]]]:
+    """Member → (reviews, gold items) as the member's row tells them, and as their slots do."""
+    a = assignment.c
+    with store.read() as conn:
+        told = conn.execute(select(member).where(member.c.study_id == study)).mappings().all()
+        slots = select(a.user_id, a.task).where(a.study_id == study, a.state == "done")
+        done = Counter((row.user_id, row.task) for row in conn.execute(slots))
+    return {
+        who: (
+            (row["reviewed"], row["gold_reviewed"]),
+            (done[who, "review"], done[who, "gold"]),
+        )
+        for row in told
+        for who in [row["user_id"]]
+    }
+
+
+def counted_right(store: Store, study: int) -> bool:
+    """Whether each member's row tells what their slots do."""
+    return all(told == found for told, found in counts(store, study).values())

@@ -9,7 +9,7 @@ from sqlalchemy import Select, insert, literal, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.event import listen
 
-from tests.review.rooms import give, new_item, opened, people, scores
+from tests.review.rooms import counted_right, counts, give, new_item, opened, people, scores
 from wardround.errors import ConflictError, InputError, RefusedError
 from wardround.review import desk, drafts, handing_in, opening
 from wardround.review.study import MAX_COMMENT, ReviewIn, Span, StudyConfig
@@ -204,6 +204,60 @@ def test_taking_back_reopens_even_the_round_it_closed(store: Store) -> None:
         kept = conn.execute(select(review.c.withdrawn_at)).scalars().all()
         assert sum(w is not None for w in kept) == 1
         assert len(kept) == 4
+
+
+def test_what_each_has_done_is_kept_in_their_row(store: Store) -> None:
+    """Counting it read all that a reviewer had done with every item."""
+    who = people(store, 2)
+    gold = [new_item(f"g{i}", gold={"correctness": 2}) for i in range(4)]
+    items = [new_item(f"k{i}") for i in range(12)] + gold
+    study = opened(store, who, items, gold_rate=0.5, raters=1)
+    with store.write() as conn:
+        seen = desk.tasks_in(conn, store, study, who[0], ahead=1)
+        for task in seen:
+            found = handing_in.there(conn, task.assignment)
+            assert found is not None
+            given = ReviewIn(scores=scores(4))
+            done = handing_in.submit_at(conn, who[0], found, task.version, given, counted=False)
+            # with the next lease, or, where another item is held, by itself
+            (next_one,) = desk.tasks_in(conn, store, study, who[0], ahead=0, did=done.did)
+        assert next_one.progress[0] == 2
+    while desk.next_tasks(store, study, who[0], ahead=0):
+        give(store, study, who[0], 4)
+    told, found_there = counts(store, study)[who[0]]
+    assert told == found_there and min(told) > 0
+    before = sum(told)
+    assert handing_in.undo(store, study, who[0]).progress[0] == before - 1
+    assert handing_in.undo(store, study, who[0]).progress[0] == before - 2
+    assert counted_right(store, study)
+
+
+def test_taking_back_twice_at_once_counts_each_review_once(store: Store) -> None:
+    who = people(store, 1)
+    study = opened(store, who, [new_item(f"k{i}") for i in range(8)], raters=1)
+    for _ in range(8):
+        give(store, study, who[0], 4)
+    start = threading.Barrier(4)
+    ends: list[object] = []
+
+    def take_back() -> None:
+        start.wait()
+        try:
+            ends.append(handing_in.undo(store, study, who[0]).assignment)
+        except ConflictError as e:
+            ends.append(type(e))
+
+    threads = [threading.Thread(target=take_back) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    taken = [e for e in ends if e is not ConflictError]
+    assert len(ends) == 4 and len(taken) == len(set(taken)) >= 1
+    assert counts(store, study)[who[0]] == ((8 - len(taken), 0),) * 2
+    with store.read() as conn:
+        verbs = conn.execute(select(event.c.verb)).scalars().all()
+    assert verbs.count("review.withdrawn") == len(taken)
 
 
 def test_nothing_to_take_back(store: Store) -> None:
@@ -448,5 +502,5 @@ def test_postgresql_looks_only_at_what_is_the_reviewer_s(store: Store) -> None:
         raw.execute("DEALLOCATE the_next")
     assert study
     assert "ix_assignment_plan" in plan
-    assert "ix_assignment_user" in plan
+    assert "ix_assignment_user" not in plan  # nor at what they have done
     assert "ix_assignment_pool" not in plan

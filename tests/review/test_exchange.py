@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from tests.review.rooms import config, give, new_item, opened, people, scores
+from tests.review.rooms import config, counts, give, new_item, opened, people, scores
 from wardround.errors import InputError, UsageError
 from wardround.review import exchange, exchanging, forms
 from wardround.review.exchange import Rating, Sent
@@ -211,6 +211,7 @@ def test_ratings_of_one_study_taken_into_another(
             select(func.count()).select_from(review).where(review.c.study_id == second)
         ).scalar_one()
     assert set(states) == {"accepted"} and count == 6
+    assert counts(store, second)[who[0]] == ((3, 0), (3, 0))
 
 
 def test_incomplete_ratings_are_left_out(store: Store) -> None:

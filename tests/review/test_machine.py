@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 from sqlalchemy import insert, select, update
 
 from tests.review.drafts import Said, drafted, said, waiting_item
-from tests.review.rooms import FIELDS
+from tests.review.rooms import FIELDS, counted_right
 from wardround.errors import ConflictError, InputError, RefusedError
 from wardround.models.wire import failed
 from wardround.records import Answer, Request
@@ -212,6 +212,10 @@ class Study(RuleBasedStateMachine):
         assert all(n <= RATERS for n in by_round.values())
         once = Counter((r["item_id"], r["round"], r["user_id"]) for r in counted)
         assert all(n == 1 for n in once.values())
+
+    @invariant()
+    def members_rows_tell_what_they_handed_in(self) -> None:
+        assert not hasattr(self, "id") or counted_right(self.store, self.id)
 
     @invariant()
     def strikes_are_the_failed_results(self) -> None:

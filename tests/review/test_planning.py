@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select, update
 
-from tests.review.rooms import give, new_item, opened, people
+from tests.review.rooms import counted_right, give, new_item, opened, people
 from wardround.review import coordinating, desk, opening, planning
 from wardround.review.tables import assignment, member
 from wardround.store.database import Store
@@ -181,7 +181,7 @@ def test_one_s_own_slot_out_of_the_pool_counts_once(store: Store) -> None:
     who = people(store, 1)
     study = opened(store, who, [new_item("k")], raters=1)
     with store.write() as conn:
-        found = desk._pool(conn, desk.member_row(conn, study, who[0]))
+        found, _ = desk._pool(conn, desk.member_row(conn, study, who[0]))
         assert found is not None
         assert found["planned_for"] == who[0]
     assert loads(store, study)[who[0]] == (1, 1)
@@ -246,3 +246,4 @@ def test_planning_joining_and_leaving_while_others_review(store: Store) -> None:
         done = conn.execute(select(a.item_id, a.user_id).where(a.state == "done")).all()
     assert held == []
     assert len(done) == len(set(done))
+    assert counted_right(store, study)

@@ -7,12 +7,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import insert, inspect, select, text
+from sqlalchemy import Connection, insert, inspect, select, text
 from sqlalchemy.exc import DatabaseError
 
 from tests.store import migration
@@ -230,14 +231,26 @@ def test_the_next_migration_is_written_from_the_difference(tmp_path: Path) -> No
     assert body.strip() == "pass"
 
 
-def test_slots_keep_what_they_are_when_their_indexes_change(empty_url: str, tmp_path: Path) -> None:
-    """From 0002 to 0003, with something in the table."""
-    before = tmp_path / "before"
-    shutil.copytree(migration.VERSIONS, before, ignore=shutil.ignore_patterns("__pycache__"))
-    for later in before.glob("000[3-9]_*.py"):
-        later.unlink()
+def as_of(number: int, folder: Path) -> Path:
+    """The migrations up to this one, in `folder`."""
     migration.tables()
-    row = {
+    shutil.copytree(migration.VERSIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for made in folder.glob("[0-9]*.py"):
+        if int(made.name[:4]) > number:
+            made.unlink()
+    return folder
+
+
+def _a_study(conn: Connection) -> None:
+    """With one item."""
+    values = {"slug": "s", "config": {}, "status": "open", "created_at": 1, "version": 1}
+    conn.execute(insert(tables.study).values(**values))
+    of_item = {"study_id": 1, "key": "k", "specialty": "x", "body": [], "data": {}}
+    conn.execute(insert(tables.item).values(**of_item, is_gold=False, status="open"))
+
+
+def _slot(conn: Connection, user: int, state: str, **more: Any) -> None:
+    usual = {
         "study_id": 1,
         "item_id": 1,
         "round": 1,
@@ -245,31 +258,51 @@ def test_slots_keep_what_they_are_when_their_indexes_change(empty_url: str, tmp_
         "specialty": "x",
         "shuffle": 0.5,
     }
+    conn.execute(insert(tables.assignment).values(**usual | more, user_id=user, state=state))
+
+
+def test_slots_keep_what_they_are_when_their_indexes_change(empty_url: str, tmp_path: Path) -> None:
+    """From 0002 to 0003, with something in the table."""
     with unmigrated(empty_url) as store:
-        schema.upgrade(store, schema.migrations(before))
+        schema.upgrade(store, schema.migrations(as_of(2, tmp_path / "before")))
         with store.write() as conn:
-            values = {"slug": "s", "config": {}, "status": "open", "created_at": 1, "version": 1}
-            conn.execute(insert(tables.study).values(**values))
-            of_item = {
-                "study_id": 1,
-                "key": "k",
-                "specialty": "x",
-                "body": [],
-                "data": {},
-                "is_gold": False,
-            }
-            conn.execute(insert(tables.item).values(**of_item, status="open"))
+            _a_study(conn)
             for user, state in enumerate(("free", "held", "done")):
-                conn.execute(insert(tables.assignment).values(**row, user_id=user, state=state))
+                _slot(conn, user, state)
         schema.upgrade(store)
         with store.read() as conn:
-            assert conn.execute(
-                select(tables.assignment.c.state).order_by("id")
-            ).scalars().all() == [
-                "free",
-                "held",
-                "done",
-            ]
+            states = conn.execute(select(tables.assignment.c.state).order_by("id")).scalars().all()
             found = {i["name"]: i["column_names"] for i in inspect(conn).get_indexes("assignment")}
+    assert states == ["free", "held", "done"]
     assert found["ix_assignment_pool"] == ["study_id", "shuffle", "specialty"]
     assert found["ix_assignment_held"] == ["study_id", "lease_until"]
+
+
+def test_what_members_have_done_already_is_counted(empty_url: str, tmp_path: Path) -> None:
+    """From 0003 to 0004, in a study under way."""
+    m = tables.member.c
+    with unmigrated(empty_url) as store:
+        schema.upgrade(store, schema.migrations(as_of(3, tmp_path / "before")))
+        users = [_add_user(store, name) for name in ("wang", "li", "zhao")]
+        with store.write() as conn:
+            _a_study(conn)
+            for user in users:
+                values = {"specialties": [], "active": user != users[2], "load": 4, "shown": 5}
+                conn.execute(
+                    insert(tables.member).values(study_id=1, user_id=user, joined_at=1, **values)
+                )
+            for round_ in (1, 2, 3):
+                _slot(conn, users[0], "done", round=round_)
+            _slot(conn, users[0], "done", task="gold")
+            _slot(conn, users[0], "done", task="revise")
+            _slot(conn, users[0], "held", round=4)
+            _slot(conn, users[2], "done")
+            _slot(conn, users[2], "void", task="gold")
+        schema.upgrade(store)
+        with store.read() as conn:
+            kept = select(m.user_id, m.load, m.shown, m.reviewed, m.gold_reviewed).order_by(
+                m.user_id
+            )
+            assert conn.execute(kept).all() == [
+                (users[0], 4, 5, 3, 1), (users[1], 4, 5, 0, 0), (users[2], 4, 5, 1, 0),
+            ]  # fmt: skip

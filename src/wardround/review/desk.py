@@ -75,15 +75,18 @@ _gold_there: WeakKeyDictionary[Engine, dict[int, int]] = WeakKeyDictionary()
 _A = assignment.c
 _STUDY: BindParameter[int] = bindparam("study")
 _USER: BindParameter[int] = bindparam("user")
-_MEMBER = select(member).where(
-    member.c.study_id == _STUDY, member.c.user_id == _USER, member.c.active
-)
-_SHOWN = (
+_ME = member.c.study_id == _STUDY, member.c.user_id == _USER
+_EVER = select(member).where(*_ME)
+_MEMBER = _EVER.where(member.c.active)
+_COUNT = (
     update(member)
-    .where(member.c.study_id == _STUDY, member.c.user_id == _USER, member.c.active)
-    .values(shown=member.c.shown + 1)
-    .returning(*member.c)
+    .where(*_ME)
+    .values(
+        reviewed=member.c.reviewed + bindparam("review"),
+        gold_reviewed=member.c.gold_reviewed + bindparam("gold"),
+    )
 )
+_SHOWN = _COUNT.values(shown=member.c.shown + 1).where(member.c.active).returning(*member.c)
 _FIRST = (
     select(_A.id)
     .where(_A.study_id == _STUDY, _A.planned_for == _USER, _A.state == Known("free"))
@@ -91,31 +94,18 @@ _FIRST = (
     .limit(1)
     .with_for_update(skip_locked=True)
 )
-_MINE = assignment.alias("mine").c
 
 
 def _of(statement: Select[Any], name: str) -> Label[Any]:
     return statement.scalar_subquery().label(name)
 
 
-def _did(task: str) -> Select[Any]:
-    mine = (
-        _MINE.user_id == _USER,
-        _MINE.study_id == _STUDY,
-        _MINE.state == Known("done"),
-        _MINE.task == task,
-    )
-    return select(func.count()).where(*mine)
-
-
 _ALL_GOLD = select(func.count()).where(item.c.study_id == _STUDY, item.c.is_gold)
-_LOAD = select(member.c.load).where(member.c.study_id == _STUDY, member.c.user_id == _USER)
-_COUNTS = (_of(_did("review"), "done"), _of(_did("gold"), "gold_done"), _of(_LOAD, "load"))
 _ITEM = item.c.id == _A.item_id
 _UNDER_REVIEW = select(version.c.content).join(item, version.c.id == item.c.version_id)
 _DRAFT = and_(draft.c.user_id == _USER, draft.c.place == place_in(_A.item_id, _A.round))
 _SLOT = (
-    *_A, *_COUNTS, _of(select(item.c.body).where(_ITEM), "body"),
+    *_A, _of(select(item.c.body).where(_ITEM), "body"),
     _of(select(item.c.version_id).where(_ITEM), "version"), _of(_UNDER_REVIEW.where(_ITEM), "content"),
     _of(select(draft.c.body).where(_DRAFT), "draft"), _of(select(draft.c.version).where(_DRAFT), "draft_version"),
 )  # fmt: skip
@@ -175,29 +165,45 @@ def tasks_in(
     ahead: int = 1,
     study: Mapping[Any, Any] | None = None,
     holds: bool = True,
+    did: str = "",
 ) -> list[Task]:
     """`next_tasks` within a transaction that is open already; `study`: its row, where the caller has it; `holds`: False
-    where the caller knows that this reviewer holds nothing."""
+    where the caller knows that this reviewer holds nothing; `did`: the task just handed in, if it is to be counted here."""
     study = study or opening.study_row(conn, study_id)
     config = opening.read_config(study["config"])
-    if study["status"] != "open":
-        member_row(conn, study_id, user_id)
-        return []
+    is_open = study["status"] == "open"
     due = time.monotonic()
-    if due - _swept.get((id(store), study_id), -SWEEP_S) >= SWEEP_S:
+    if is_open and due - _swept.get((id(store), study_id), -SWEEP_S) >= SWEEP_S:
         _swept[id(store), study_id] = due
         return_expired(conn, study_id, config)
     held: list[Mapping[Any, Any]] = []
-    if holds:
+    if is_open and holds:
         held += conn.execute(_HELD, {"study": study_id, "user": user_id}).mappings()
-    if len(held) >= 1 + ahead:
-        member_row(conn, study_id, user_id)
-    while len(held) < 1 + ahead:
-        claimed = _claim(conn, config, study_id, user_id, len(held))
+    wanted = 1 + ahead - len(held) if is_open else 0
+    if wanted <= 0:
+        count(conn, study_id, user_id, did)
+        who: Mapping[Any, Any] = member_row(conn, study_id, user_id)
+    for _ in range(wanted):
+        claimed, who = _claim(conn, config, study_id, user_id, len(held), did)
+        did = ""
         if claimed is None:
             break
         held.append(claimed)
-    return [_task(conn, row, config) for row in held[: 1 + ahead]]
+    if not held:
+        return []
+    told = _told(who, config, _gold_of(conn, study_id), 1)
+    return [_task(conn, row, told) for row in held[: 1 + ahead]]
+
+
+def count(conn: Connection, study_id: int, user_id: int, task: str, step: int = 1) -> None:
+    """Keep a member's row at what they have handed in: a `task` more, or with `step` -1 one less. Revisions aren't counted."""
+    steps = _steps(task, step)
+    if any(steps.values()):
+        conn.execute(_COUNT, {"study": study_id, "user": user_id} | steps)
+
+
+def _steps(task: str, step: int = 1) -> dict[str, int]:
+    return {which: step * (task == which) for which in ("review", "gold")}
 
 
 def member_row(conn: Connection, study_id: int, user_id: int) -> RowMapping:
@@ -205,9 +211,11 @@ def member_row(conn: Connection, study_id: int, user_id: int) -> RowMapping:
     return _one_member(conn, _MEMBER, study_id, user_id)
 
 
-def _one_member(conn: Connection, statement: Any, study_id: int, user_id: int) -> RowMapping:
+def _one_member(
+    conn: Connection, statement: Any, study_id: int, user_id: int, **more: int
+) -> RowMapping:
     row: RowMapping | None = (
-        conn.execute(statement, {"study": study_id, "user": user_id}).mappings().first()
+        conn.execute(statement, {"study": study_id, "user": user_id} | more).mappings().first()
     )
     if row is None:
         raise RefusedError(
@@ -244,15 +252,15 @@ def return_expired(conn: Connection, study_id: int, config: StudyConfig) -> int:
 
 
 def _claim(
-    conn: Connection, config: StudyConfig, study_id: int, user_id: int, holding: int
-) -> RowMapping | None:
-    """Lease one more item for this member. `RefusedError` for someone who isn't an active one.
+    conn: Connection, config: StudyConfig, study_id: int, user_id: int, holding: int, did: str
+) -> tuple[RowMapping | None, Mapping[Any, Any]]:
+    """Lease one more item for this member: it, or None, and the member's row. `RefusedError` for someone who isn't active.
 
     The member's row comes first and by itself, the slot after it, seen as it is then: so this and `planning`, which
     holds all members before it looks at slots, wait for one another. Only a slot out of another's queue, whose load
     changes too, can cross with that; such a transaction is done again.
     """
-    who = _one_member(conn, _SHOWN, study_id, user_id)
+    who: Mapping[Any, Any] = _one_member(conn, _SHOWN, study_id, user_id, **_steps(did))
     me, shown = {"study": study_id, "user": user_id}, who["shown"]
     at = now()
     lease = me | {"at": at + holding, "until": at + config.lease_minutes * 60_000}
@@ -262,14 +270,14 @@ def _claim(
     if found is None:
         own = conn.execute(_LEASE_FIRST, lease).mappings().first()
         if own is not None:
-            return own
-        found = _pool(conn, who)
+            return own, who
+        found, who = _pool(conn, who)
     if found is None:
-        return None
-    return conn.execute(_LEASE, lease | {"slot": found["id"]}).mappings().first()
+        return None, who
+    return conn.execute(_LEASE, lease | {"slot": found["id"]}).mappings().first(), who
 
 
-def open_to(who: RowMapping) -> Select[Any]:
+def open_to(who: Mapping[Any, Any]) -> Select[Any]:
     """The first slot planned for someone else, or for nobody, that this member may take."""
     a, mine = assignment.c, assignment.alias("mine")
     user_id = who["user_id"]
@@ -298,14 +306,15 @@ def open_to(who: RowMapping) -> Select[Any]:
     return query.order_by(a.shuffle).limit(1).with_for_update(skip_locked=True)
 
 
-def _pool(conn: Connection, who: RowMapping) -> RowMapping | None:
+def _pool(conn: Connection, who: Mapping[Any, Any]) -> tuple[RowMapping | None, Mapping[Any, Any]]:
+    """A slot out of the pool, and the member's row as it then is."""
     a, user_id = assignment.c, who["user_id"]
     found = conn.execute(open_to(who)).mappings().first()
     if found is not None and found["task"] == "review":
         loads = member.c.study_id == who["study_id"]
         steps = {found["planned_for"]: -1, user_id: 1}
         if found["planned_for"] == user_id:
-            return found  # planned for them since they last looked
+            return found, who  # planned for them since they last looked
         for whom, step in sorted((w, s) for w, s in steps.items() if w):  # in one order
             conn.execute(
                 update(member)
@@ -313,7 +322,8 @@ def _pool(conn: Connection, who: RowMapping) -> RowMapping | None:
                 .values(load=member.c.load + step)
             )
         conn.execute(update(assignment).where(a.id == found["id"]).values(planned_for=user_id))
-    return found
+        return found, {**who, "load": who["load"] + 1}
+    return found, who
 
 
 def _gold(conn: Connection, study_id: int, user_id: int, shown: int) -> RowMapping | None:
@@ -332,10 +342,10 @@ def task_at(conn: Connection, assignment_id: int, study_id: int, user_id: int) -
     """A slot that this reviewer holds, as they see it."""
     wanted = {"slot": assignment_id, "study": study_id, "user": user_id}
     row = conn.execute(_AT, wanted).mappings().one()
-    return _task(conn, row, opening.config_of(conn, study_id))
+    return _task(conn, row, progress(conn, study_id, user_id, at_hand=1))
 
 
-def _task(conn: Connection, row: Mapping[Any, Any], config: StudyConfig) -> Task:
+def _task(conn: Connection, row: Mapping[Any, Any], told: tuple[int, int]) -> Task:
     comments: tuple[str, ...] = ()
     if row["task"] == "revise":
         comments = tuple(
@@ -349,14 +359,16 @@ def _task(conn: Connection, row: Mapping[Any, Any], config: StudyConfig) -> Task
         body=msgspec.convert(row["body"], tuple[Part, ...]),
         content=msgspec.convert(row["content"], tuple[Part, ...]),
         draft=row["draft"], draft_version=row["draft_version"] or 0, lease_until=row["lease_until"],
-        progress=_told(row, config, _gold_of(conn, row["study_id"]), 1),
+        progress=told,
     )  # fmt: skip
 
 
-def progress(conn: Connection, study_id: int, user_id: int) -> tuple[int, int]:
-    """(handed in, to be handed in in all): the bar at the top of the page."""
-    found = conn.execute(select(*_COUNTS), {"study": study_id, "user": user_id}).mappings().one()
-    return _told(found, opening.config_of(conn, study_id), _gold_of(conn, study_id), 0)
+def progress(conn: Connection, study_id: int, user_id: int, *, at_hand: int = 0) -> tuple[int, int]:
+    """(handed in, to be handed in in all): the bar at the top of the page. `at_hand`: items surely left."""
+    who = conn.execute(_EVER, {"study": study_id, "user": user_id}).mappings().first()
+    if who is None:
+        return 0, 0
+    return _told(who, opening.config_of(conn, study_id), _gold_of(conn, study_id), at_hand)
 
 
 def _gold_of(conn: Connection, study_id: int) -> int:
@@ -366,11 +378,11 @@ def _gold_of(conn: Connection, study_id: int) -> int:
     return known[study_id]
 
 
-def _told(row: Mapping[Any, Any], config: StudyConfig, gold: int, at_hand: int) -> tuple[int, int]:
+def _told(who: Mapping[Any, Any], config: StudyConfig, gold: int, at_hand: int) -> tuple[int, int]:
     """Gold counts as any item and is expected from the start, at its rate, so that the bar doesn't tell it from others. Once
     nothing is left and nothing `at_hand`, all is what was done."""
-    done, load = row["done"] + row["gold_done"], row["load"] or 0
-    left = max(load - row["done"], at_hand)
+    done, load = who["reviewed"] + who["gold_reviewed"], who["load"]
+    left = max(load - who["reviewed"], at_hand)
     if not left:
         return done, done
     expected = min(gold, round(load * config.gold_rate / (1 - config.gold_rate)))

@@ -43,11 +43,12 @@ from wardround.store.together import Together
 
 
 class Submitted(Record, frozen=True, kw_only=True):
-    """`state`: the item's new state when its round closed with this review, else None. `holds`: whether the reviewer may
-    hold another item of the study already."""
+    """`state`: the item's new state when its round closed with this review, else None. `did`: the task, where a review was
+    written. `holds`: whether the reviewer may hold another item of the study already."""
 
     review: int
     state: str | None
+    did: str = ""
     holds: bool = True
 
 
@@ -124,9 +125,16 @@ def gone() -> ConflictError:
 
 
 def submit_at(
-    conn: Connection, user_id: int, found: There, version_id: int, given: ReviewIn
+    conn: Connection,
+    user_id: int,
+    found: There,
+    version_id: int,
+    given: ReviewIn,
+    *,
+    counted: bool = True,
 ) -> Submitted:
-    """Write the review and what follows from it, all or nothing.
+    """Write the review and what follows from it, all or nothing. `counted`: False where the caller hands what was `did` to
+    `desk.tasks_in`, which counts it with the next lease.
 
     `ConflictError` when the round closed or another version is under review; `InputError` naming the fields that
     are missing, or naming what can't be taken; `RefusedError` for somebody else's item.
@@ -154,7 +162,11 @@ def submit_at(
     done = _write(conn, slot, user_id, version_id, given, parts)
     full = not gold and done["before"] + 1 >= config.raters
     state = rounds.close(conn, config, row, by=user_id) if full else None
-    return Submitted(review=done["review_id"], state=state, holds=bool(done["holds"]))
+    if counted:
+        desk.count(conn, slot["study_id"], user_id, slot["task"])
+    return Submitted(
+        review=done["review_id"], state=state, did=slot["task"], holds=bool(done["holds"])
+    )
 
 
 def _check(wrong: list[str], left_out: Sequence[str] = ()) -> None:
@@ -286,7 +298,7 @@ def undo(store: Store, study_id: int, user_id: int) -> desk.Task:
             .first()
         )
         if last is None:
-            raise ConflictError("there is nothing to take back")
+            raise _nothing()
         desk.member_row(conn, study_id, user_id)
         row = rounds.locked(conn, last["item_id"])
         closed = row["status"] != "open" or row["round"] != last["round"]
@@ -295,10 +307,17 @@ def undo(store: Store, study_id: int, user_id: int) -> desk.Task:
         return _take_back(conn, last, user_id)
 
 
+def _nothing() -> ConflictError:
+    return ConflictError("there is nothing to take back")
+
+
 def _take_back(conn: Connection, last: RowMapping, user_id: int) -> desk.Task:
     at = now()
     config = opening.config_of(conn, last["study_id"])
-    conn.execute(update(review).where(review.c.id == last["id"]).values(withdrawn_at=at))
+    r = review.c
+    mine = update(review).where(r.id == last["id"], r.withdrawn_at.is_(None))
+    if not conn.execute(mine.values(withdrawn_at=at)).rowcount:  # undone twice at one moment
+        raise _nothing()
     conn.execute(
         update(assignment)
         .where(assignment.c.id == last["assignment_id"])
@@ -308,6 +327,7 @@ def _take_back(conn: Connection, last: RowMapping, user_id: int) -> desk.Task:
     )
     body = {k: last[k] for k in ("scores", "comment", "spans", "revision", "seconds")}
     place = place_of(last["item_id"], last["round"])
+    desk.count(conn, last["study_id"], user_id, "gold" if last["gold"] else "review", -1)
     conn.execute(delete(draft).where(draft.c.user_id == user_id, draft.c.place == place))
     conn.execute(
         insert(draft), {"user_id": user_id, "place": place, "body": body, "version": 1, "at": at}

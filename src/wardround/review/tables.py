@@ -41,6 +41,9 @@ member = Table(
     Column("active", Boolean, nullable=False, default=True),
     Column("load", Integer, nullable=False, default=0),  # slots planned for or taken by this member
     Column("shown", Integer, nullable=False, default=0),  # items shown so far, gold among them
+    # Slots handed in and not taken back: counted here, since counting them would read each one with every item.
+    Column("reviewed", Integer, nullable=False, server_default="0"),
+    Column("gold_reviewed", Integer, nullable=False, server_default="0"),
     moment("joined_at"),
 )
 

@@ -125,10 +125,8 @@ class _Seen(NamedTuple):
     total: int
 
 
-def _look(
-    conn: Connection, db: Store, row: Mapping[Any, Any], user_id: int, *, holds: bool = True
-) -> _Seen:
-    tasks = desk.tasks_in(conn, db, row["id"], user_id, ahead=0, study=row, holds=holds)
+def _look(conn: Connection, db: Store, row: Mapping[Any, Any], user_id: int, **known: Any) -> _Seen:
+    tasks = desk.tasks_in(conn, db, row["id"], user_id, ahead=0, study=row, **known)
     task = tasks[0] if tasks else None
     done, total = task.progress if task else desk.progress(conn, row["id"], user_id)
     return _Seen(opening.read_config(row["config"]), row["status"] == "open", task, done, total)
@@ -209,8 +207,8 @@ async def submit(request: Request, slug: str, person: Who, db: Db) -> Response:
         given = read_form(form, opening.read_config(study["config"]))
         if found is None:
             raise handing_in.gone()
-        done = handing_in.submit_at(conn, person.id, found, version, given)
-        return _look(conn, db, study, person.id, holds=done.holds)
+        done = handing_in.submit_at(conn, person.id, found, version, given, counted=False)
+        return _look(conn, db, study, person.id, holds=done.holds, did=done.did)
 
     try:
         # One transaction: the review, what follows from it, and the next item.
