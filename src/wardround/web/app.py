@@ -13,7 +13,6 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -30,6 +29,7 @@ from wardround.records import complete_types
 from wardround.store.database import Store
 from wardround.web import assets, guard, security, upload_words, words
 from wardround.web.accounts import NoAccountError
+from wardround.web.gzipped import Gzipped
 from wardround.web.pages import problem
 from wardround.web.routes.login import ask_to_log_in
 from wardround.web.settings import Settings
@@ -76,7 +76,7 @@ def create_app(store: Store, settings: Settings | None = None) -> FastAPI:
     app.router.routes.append(Route("/static/{name}", _static, methods=["GET"]))
     _errors(app)
     uploads = tuple(p for area in areas for p in getattr(area, "UPLOADS", ()))
-    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(Gzipped, minimum_size=1024)
     app.add_middleware(security.Shell, settings=settings, failed=_failed, uploads=uploads)
     complete_types()
     return app
