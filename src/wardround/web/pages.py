@@ -1,6 +1,6 @@
 """From a template's name to a response. Autoescape, StrictUndefined, and what every template may use:
 
-`t(zh, en)`, `pair(names)`, `static(name)`, `when(ms)`, `label(part)`, `shown(part)`, `person`, `csrf_field` (first in every posted form), `csrf`,
+`t(zh, en)`, `pair(names)`, `static(name)`, `when(ms)`, `label(part)`, `part(p)`, `shown(part)`, `person`, `csrf_field` (first in every posted form), `csrf`,
 `lang`, `theme`, `path`, `here`, `links`, `settings`, `version`.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -26,7 +26,8 @@ from wardround.records import Record
 from wardround.web import part_words, words
 from wardround.web.assets import static
 from wardround.web.guard import form_token
-from wardround.web.words import pair, t
+from wardround.web.templates_in import Templates
+from wardround.web.words import LANG, Lang, pair, t
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -53,15 +54,19 @@ class Card(Record, frozen=True, kw_only=True):
     total: int | None = None
 
 
-@lru_cache(maxsize=1)
 def environment() -> Environment:
-    """The templates, compiled once per process."""
+    """The templates in the language of this request, compiled once per process."""
+    return _environment(LANG.get())
+
+
+@lru_cache
+def _environment(lang: Lang) -> Environment:
     env = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        loader=Templates(TEMPLATES, lang), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     env.globals.update(t=t, pair=pair, static=static, when=when, version=__version__)
-    env.globals.update(label=part_words.label, shown=part_words.shown)
+    env.globals.update(label=part_words.label, part=part_words.piece, shown=part_words.shown)
     env.filters.update(when=when)
     return env
 

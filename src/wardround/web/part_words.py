@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 
+from markupsafe import Markup, escape
+
 from wardround.report.dataset import FIELDS
 from wardround.review.item_sources import FIELD_NAMES
 from wardround.review.study import Part
-from wardround.web.words import pair
+from wardround.web.words import pair, t
 
 NAMES: dict[str, tuple[str, str]] = {k: (v.zh, v.en) for k, v in FIELDS.items()} | FIELD_NAMES
 """Fields of documents and of test sets → Chinese and English name."""
@@ -34,3 +36,20 @@ def shown(part: Part) -> str:
     named = _HEADING.sub(lambda m: f"【{pair(NAMES[m[1]]) if m[1] in NAMES else m[1]}】", text)
     named = _ROW.sub(lambda m: pair((f"第 {m[1]} 行", f"row {m[1]}")), named)
     return _OPTION.sub(r"\1. ", named) if part.role in ("reference", "answer", "key") else named
+
+
+def piece(part: Part, marked: bool = False) -> Markup:
+    """One part of an item. Text is escaped; line breaks are kept by CSS. `marked`: words of it can be marked, so that it
+    stands letter for letter. A template's macro did the same in five times the time, eleven times a page."""
+    role, inside = escape(part.role), []
+    if part.zh or part.en:
+        inside.append(f'<p class="label">{escape(label(part))}</p>')
+    if part.picture:
+        told = escape(part.text or t("待评影像", "picture under review"))
+        inside.append(f'<img src="{escape(part.picture)}" alt="{told}" loading="lazy">')
+    if part.text:
+        whole = marked and not part.text_en
+        place = f' data-part="{escape(part.id)}"' if whole else ""
+        inside.append(f'<p class="prose"{place}>{escape(part.text if whole else shown(part))}</p>')
+    kind = " data-picture" if part.role == "picture" else ""
+    return Markup(f'<div class="piece {role}"{kind}>{"".join(inside)}</div>')
