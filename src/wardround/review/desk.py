@@ -25,7 +25,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
-    func,
     insert,
     or_,
     select,
@@ -67,8 +66,9 @@ class Task(Record, frozen=True, kw_only=True):
 
 
 _swept: dict[tuple[int, int], float] = {}
-_gold_there: WeakKeyDictionary[Engine, dict[int, int]] = WeakKeyDictionary()
-"""Gold items of each study: all come when it is opened. Counting them took PostgreSQL longer than leasing an item."""
+_gold_there: WeakKeyDictionary[Engine, dict[int, list[tuple[int, str]]]] = WeakKeyDictionary()
+"""Gold items of each study, (id, specialty): all come when it is opened. Reading them took PostgreSQL longer than leasing
+an item."""
 
 # Statements of the way from one item to the next, made once: building them costs more than running them. Few, since on
 # PostgreSQL each is a journey to the server and back.
@@ -100,7 +100,6 @@ def _of(statement: Select[Any], name: str) -> Label[Any]:
     return statement.scalar_subquery().label(name)
 
 
-_ALL_GOLD = select(func.count()).where(item.c.study_id == _STUDY, item.c.is_gold)
 _ITEM = item.c.id == _A.item_id
 _UNDER_REVIEW = select(version.c.content).join(item, version.c.id == item.c.version_id)
 _DRAFT = and_(draft.c.user_id == _USER, draft.c.place == place_in(_A.item_id, _A.round))
@@ -134,17 +133,12 @@ def _leasing(which: Any) -> Update:
 
 _LEASE = _leasing(bindparam("slot"))
 _LEASE_FIRST = _leasing(_FIRST.scalar_subquery())
-_GOLD = (
+_ALL_GOLD = (
     select(item.c.id, item.c.specialty)
-    .where(
-        item.c.study_id == _STUDY,
-        item.c.is_gold,
-        item.c.id.not_in(  # not a subquery an item: each would go through all that this reviewer did
-            select(_A.item_id).where(_A.user_id == _USER, _A.study_id == _STUDY, _A.task == "gold")
-        ),
-    )
+    .where(item.c.study_id == _STUDY, item.c.is_gold)
     .order_by(item.c.id)
 )
+_MET = select(_A.item_id).where(_A.user_id == _USER, _A.study_id == _STUDY, _A.task == "gold")
 
 
 def next_tasks(store: Store, study_id: int, user_id: int, *, ahead: int = 1) -> list[Task]:
@@ -191,7 +185,7 @@ def tasks_in(
         held.append(claimed)
     if not held:
         return []
-    told = _told(who, config, _gold_of(conn, study_id), 1)
+    told = _told(who, config, len(_gold_of(conn, study_id)), 1)
     return [_task(conn, row, told) for row in held[: 1 + ahead]]
 
 
@@ -328,13 +322,12 @@ def _pool(conn: Connection, who: Mapping[Any, Any]) -> tuple[RowMapping | None, 
 
 def _gold(conn: Connection, study_id: int, user_id: int, shown: int) -> RowMapping | None:
     """A gold item this reviewer hasn't met, as a slot of its own; None when they have met all."""
-    left = conn.execute(_GOLD, {"study": study_id, "user": user_id}).all()
+    met = set(conn.execute(_MET, {"study": study_id, "user": user_id}).scalars())
+    left = [gold for gold in _gold_of(conn, study_id) if gold[0] not in met]
     if not left:
         return None
-    chosen = random.Random(f"{user_id}:{shown}").choice(left)
-    row = opening.slot(
-        study_id, chosen.id, 1, chosen.specialty, 0.0, task="gold", planned_for=user_id
-    )
+    item_id, specialty = random.Random(f"{user_id}:{shown}").choice(left)
+    row = opening.slot(study_id, item_id, 1, specialty, 0.0, task="gold", planned_for=user_id)
     return conn.execute(insert(assignment).returning(*assignment.c), row).mappings().one()
 
 
@@ -368,13 +361,15 @@ def progress(conn: Connection, study_id: int, user_id: int, *, at_hand: int = 0)
     who = conn.execute(_EVER, {"study": study_id, "user": user_id}).mappings().first()
     if who is None:
         return 0, 0
-    return _told(who, opening.config_of(conn, study_id), _gold_of(conn, study_id), at_hand)
+    gold = len(_gold_of(conn, study_id))
+    return _told(who, opening.config_of(conn, study_id), gold, at_hand)
 
 
-def _gold_of(conn: Connection, study_id: int) -> int:
+def _gold_of(conn: Connection, study_id: int) -> list[tuple[int, str]]:
     known = _gold_there.setdefault(conn.engine, {})
     if study_id not in known:
-        known[study_id] = conn.execute(_ALL_GOLD, {"study": study_id}).scalar_one()
+        found = conn.execute(_ALL_GOLD, {"study": study_id})
+        known[study_id] = [(row.id, row.specialty) for row in found]
     return known[study_id]
 
 
