@@ -49,22 +49,18 @@ class Store:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._mine = threading.local()
-        self._reading: Engine = engine
         self._turn: Turn | nullcontext[None] = nullcontext()
         if self.is_sqlite:
             pool = engine.pool.size() if isinstance(engine.pool, QueuePool) else 20
-            self._reading = engine_of(engine.url, pool, reading=True)
+            self._reading = engine_of(engine.url, pool, begin="BEGIN", reading=True)
+            self._glancing = engine_of(engine.url, pool, begin="", reading=True)
             self._turn = Turn(engine.url.database or "")
             self._log = Log(engine.url.database or "")
         else:
             self._reading = engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
-        self._glancing = (
-            self._reading
-            if self.is_sqlite
-            else engine.execution_options(isolation_level="AUTOCOMMIT")
-        )
+            self._glancing = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looped: looped.Looped | None = None
         self._writes: Gathered[Work, tuple[Any, bool] | None] | None = None
@@ -102,8 +98,8 @@ class Store:
         """What `work` reads with one statement, for a coroutine.
 
         On SQLite it is done on the spot: that is a few rows out of a file at hand, a reader waits for nobody, and handing
-        it to a thread and back takes longer. On PostgreSQL no transaction is around it, so that the server is asked once
-        and not three times.
+        it to a thread and back takes longer. No transaction is around it, so that PostgreSQL is asked once and not three
+        times.
         """
         from anyio.to_thread import run_sync
 
@@ -233,8 +229,8 @@ class Store:
 
     def close(self) -> None:
         """Give all connections back."""
-        self.engine.dispose()
-        self._reading.dispose()
+        for engine in (self.engine, self._reading, self._glancing):
+            engine.dispose()
         if isinstance(self._turn, Turn):
             self._turn.close()
 
@@ -275,9 +271,11 @@ def _common() -> dict[str, Any]:
     }
 
 
-def engine_of(url: URL | str, pool: int = 20, *, reading: bool = False) -> Engine:
-    """An engine for the URL, with what each database needs said on every connection. `reading`: connections of an
-    SQLite engine refuse changes; without it each transaction is one that writes."""
+def engine_of(
+    url: URL | str, pool: int = 20, *, begin: str = "BEGIN IMMEDIATE", reading: bool = False
+) -> Engine:
+    """An engine for the URL, with what each database needs said on every connection. Of SQLite: `begin`, how a transaction
+    begins ("": not at all, each statement is by itself); `reading`: changes are refused."""
     url = make_url(url)
     common = _common() | {"pool_size": pool}
     if url.get_backend_name() == "postgresql":
@@ -301,11 +299,14 @@ def engine_of(url: URL | str, pool: int = 20, *, reading: bool = False) -> Engin
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine, "begin")
-    def _begun(conn: Connection) -> None:
-        conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
+    # Not as an event of the engine: where there is one, each statement asks around for more.
+    if begin:
+        engine.dialect.do_begin = partial(_begin, begin)  # type: ignore[method-assign]
     return engine
+
+
+def _begin(how: str, raw: Any) -> None:
+    raw.execute(how)
 
 
 def _ask_the_idle(engine: Engine) -> None:

@@ -164,8 +164,7 @@ def form_token(request: Request) -> str:
     if secret is None:
         secret = request.state.new_form_token = secrets.token_hex(32)
     mask = secrets.token_bytes(32)
-    body = bytes(a ^ b for a, b in zip(mask, bytes.fromhex(secret), strict=True))
-    return base64.urlsafe_b64encode(mask + body).decode()
+    return base64.urlsafe_b64encode(mask + _masked(bytes.fromhex(secret), mask)).decode()
 
 
 def token_fits(request: Request, given: str) -> bool:
@@ -177,8 +176,11 @@ def token_fits(request: Request, given: str) -> bool:
         return False
     if secret is None or len(raw) != 64:
         return False
-    body = bytes(a ^ b for a, b in zip(raw[:32], raw[32:], strict=True))
-    return hmac.compare_digest(body, bytes.fromhex(secret))
+    return hmac.compare_digest(_masked(raw[:32], raw[32:]), bytes.fromhex(secret))
+
+
+def _masked(secret: bytes, mask: bytes) -> bytes:
+    return (int.from_bytes(secret) ^ int.from_bytes(mask)).to_bytes(len(mask))
 
 
 def _secret(request: Request) -> str | None:
