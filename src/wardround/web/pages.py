@@ -85,13 +85,13 @@ def common(request: Request) -> dict[str, Any]:
     state = request.app.state
     person = request.state.person
     links = [link for link in state.links if person and (not link.roles or person.has(*link.roles))]
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    path, query = request.scope["path"], request.scope["query_string"].decode(errors="replace")
     token = form_token(request)
     field = Markup('<input type="hidden" name="csrf" value="{}">').format(token)
     return {
         "person": person, "csrf": token, "csrf_field": field, "lang": request.state.lang,
-        "theme": request.state.theme, "path": request.url.path, "settings": state.settings,
-        "here": here if request.method == "GET" else "/", "links": links,
+        "theme": request.state.theme, "path": path, "settings": state.settings, "links": links,
+        "here": (f"{path}?{query}" if query else path) if request.method == "GET" else "/",
     }  # fmt: skip
 
 
