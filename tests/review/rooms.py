@@ -97,3 +97,21 @@ def counts(store: Store, study: int) -> dict[int, tuple[tuple[int, int], tuple[i
 def counted_right(store: Store, study: int) -> bool:
     """Whether each member's row tells what their slots do."""
     return all(told == found for told, found in counts(store, study).values())
+
+
+def loads(store: Store, study: int) -> dict[int, tuple[int, int]]:
+    """Member → (load as kept, slots they hold, did or are to get)."""
+    a = assignment.c
+    with store.read() as conn:
+        query = select(member.c.user_id, member.c.load).where(member.c.study_id == study)
+        kept = {row.user_id: row.load for row in conn.execute(query)}
+        found = Counter[int | None]()
+        for state, taken, planned in conn.execute(
+            select(a.state, a.user_id, a.planned_for).where(a.study_id == study, a.task == "review")
+        ):
+            found[planned if state == "free" else taken] += 1
+    return {user: (load, found[user]) for user, load in kept.items()}
+
+
+def true_loads(store: Store, study: int) -> bool:
+    return all(kept == found for kept, found in loads(store, study).values())

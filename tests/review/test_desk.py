@@ -206,6 +206,48 @@ def test_taking_back_reopens_even_the_round_it_closed(store: Store) -> None:
         assert len(kept) == 4
 
 
+def test_of_two_taken_back_the_later_is_seen_first(store: Store) -> None:
+    who = people(store, 1)
+    study = opened(store, who, [new_item(f"k{i}") for i in range(9)], raters=1)
+    done = []
+    for _ in range(6):
+        done.append(desk.next_tasks(store, study, who[0], ahead=0)[0].item)
+        give(store, study, who[0], 4)
+    back = []
+    for _ in range(4):
+        back.append(handing_in.undo(store, study, who[0]).item)
+        time.sleep(0.002)
+        assert desk.next_tasks(store, study, who[0], ahead=0)[0].item == back[-1]
+    assert back == done[:1:-1]
+
+
+def test_nothing_is_taken_back_once_the_study_is_closed(store: Store) -> None:
+    who = people(store, 1)
+    study = opened(store, who, [new_item("k")], raters=1)
+    give(store, study, who[0], 4)
+    with store.write() as conn:
+        opening.close_study(conn, study, by=None)
+    with pytest.raises(ConflictError, match="closed"):
+        handing_in.undo(store, study, who[0])
+    with store.read() as conn:
+        assert conn.execute(select(review.c.withdrawn_at)).scalars().all() == [None]
+
+
+def test_a_free_item_is_only_for_who_held_it(store: Store) -> None:
+    who = people(store, 2)
+    study = opened(store, who, [new_item("k")], raters=1)
+    (task,) = desk.next_tasks(store, study, who[0], ahead=0)
+    with store.write() as conn:
+        conn.execute(update(assignment).values(lease_until=1))
+        desk.return_expired(conn, study, opening.config_of(conn, study))
+    given = ReviewIn(scores=scores(4))
+    with pytest.raises(RefusedError):
+        handing_in.submit(store, who[1], task.assignment, task.version, given)
+    assert (
+        handing_in.submit(store, who[0], task.assignment, task.version, given).state == "accepted"
+    )
+
+
 def test_what_each_has_done_is_kept_in_their_row(store: Store) -> None:
     """Counting it read all that a reviewer had done with every item."""
     who = people(store, 2)

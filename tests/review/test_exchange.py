@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from tests.review.rooms import config, counts, give, new_item, opened, people, scores
+from tests.review.rooms import (
+    config,
+    counts,
+    give,
+    new_item,
+    opened,
+    people,
+    scores,
+    true_loads,
+)
 from wardround.errors import InputError, UsageError
 from wardround.review import exchange, exchanging, forms
 from wardround.review.exchange import Rating, Sent
@@ -212,6 +221,7 @@ def test_ratings_of_one_study_taken_into_another(
         ).scalar_one()
     assert set(states) == {"accepted"} and count == 6
     assert counts(store, second)[who[0]] == ((3, 0), (3, 0))
+    assert true_loads(store, second)
 
 
 def test_incomplete_ratings_are_left_out(store: Store) -> None:

@@ -10,8 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select, update
 
-from tests.review.rooms import counted_right, give, new_item, opened, people
-from wardround.review import coordinating, desk, opening, planning
+from tests.review.rooms import (
+    counted_right,
+    give,
+    loads,
+    new_item,
+    opened,
+    people,
+    scores,
+    true_loads,
+)
+from wardround.review import coordinating, desk, handing_in, opening, planning
+from wardround.review.study import ReviewIn
 from wardround.review.tables import assignment, member
 from wardround.store.database import Store
 
@@ -112,24 +122,6 @@ def test_what_others_took_while_a_plan_was_made_still_counts(store: Store) -> No
         after = {row.user_id: row.load for row in conn.execute(load)}
     assert chosen in who
     assert after == {w: n + 5 + (w == chosen) for w, n in before.items()}
-
-
-def loads(store: Store, study: int) -> dict[int, tuple[int, int]]:
-    """Member → (load as kept, slots they hold, did or are to get)."""
-    a = assignment.c
-    with store.read() as conn:
-        query = select(member.c.user_id, member.c.load).where(member.c.study_id == study)
-        kept = {row.user_id: row.load for row in conn.execute(query)}
-        found = Counter[int | None]()
-        for state, taken, planned in conn.execute(
-            select(a.state, a.user_id, a.planned_for).where(a.study_id == study, a.task == "review")
-        ):
-            found[planned if state == "free" else taken] += 1
-    return {user: (load, found[user]) for user, load in kept.items()}
-
-
-def true_loads(store: Store, study: int) -> bool:
-    return all(kept == found for kept, found in loads(store, study).values())
 
 
 def hand_in_all(store: Store, study: int, who: int) -> int:
@@ -246,4 +238,44 @@ def test_planning_joining_and_leaving_while_others_review(store: Store) -> None:
         done = conn.execute(select(a.item_id, a.user_id).where(a.state == "done")).all()
     assert held == []
     assert len(done) == len(set(done))
+    assert counted_right(store, study)
+
+
+def test_loads_stay_true_when_a_review_comes_late(store: Store) -> None:
+    """After its lease ended and it was planned for another: else their bar never fills."""
+    who = people(store, 2)
+    study = opened(store, who, [new_item(f"k{i}") for i in range(3)], raters=1)
+    (task,) = desk.next_tasks(store, study, who[0], ahead=0)
+    a = assignment.c
+    with store.write() as conn:
+        conn.execute(update(assignment).where(a.state == "held").values(lease_until=1))
+        desk.return_expired(conn, study, opening.config_of(conn, study))
+        conn.execute(update(assignment).where(a.id == task.assignment).values(planned_for=who[1]))
+        m = member.c
+        for whom, step in ((who[0], -1), (who[1], 1)):
+            conn.execute(update(member).where(m.user_id == whom).values(load=m.load + step))
+    before = loads(store, study)
+    given = ReviewIn(scores=scores(4))
+    handing_in.submit(store, who[0], task.assignment, task.version, given)
+    assert true_loads(store, study) and loads(store, study) != before
+    for w in who:
+        hand_in_all(store, study, w)
+        with store.read() as conn:
+            done, total = desk.progress(conn, study, w)
+        assert done == total
+
+
+def test_planning_anew_counts_anew(store: Store) -> None:
+    """A server of before the counters may have written beside them."""
+    who = people(store, 2)
+    gold = [new_item(f"g{i}", gold={"correctness": 2}) for i in range(3)]
+    items = [new_item(f"k{i}") for i in range(6)] + gold
+    study = opened(store, who, items, raters=1, gold_rate=0.4)
+    hand_in_all(store, study, who[0])
+    assert counted_right(store, study)
+    with store.write() as conn:
+        conn.execute(update(member).values(reviewed=-1, gold_reviewed=7))
+    assert not counted_right(store, study)
+    with store.write() as conn:
+        coordinating.replan(conn, study, by=who[0])
     assert counted_right(store, study)

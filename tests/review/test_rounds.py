@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.review.rooms import FIELDS, give, new_item, opened, people, scores
-from wardround.errors import ConflictError, InputError
+from wardround.errors import ConflictError, InputError, RefusedError
 from wardround.review import desk, drafts, handing_in, opening, panel, rounds
 from wardround.review.study import Part, ReviewIn
 from wardround.review.tables import item, job, result, review, version
@@ -224,3 +224,42 @@ def test_the_panel_cannot_settle_an_item_with_another_items_version(store: Store
             store, row["id"], by=who[0], item_version=row["version"], decision="accept", reason="x",
             version_id=second["version_id"],
         )  # fmt: skip
+
+
+def test_a_revision_at_hand_goes_with_the_round_that_asked_for_it(store: Store) -> None:
+    """Taken back, handed in again, revised: there were two such slots for one person, and a fault at each hand-in."""
+    who = people(store, 2)
+    study = opened(store, who[:1], [new_item("k")], on_fail="revise", raters=1)
+    give(store, study, who[0], 1)
+    (asked,) = desk.next_tasks(store, study, who[0], ahead=0)
+    assert asked.task == "revise"
+    (again,) = [handing_in.undo(store, study, who[0])]
+    assert again.task == "review" and state(store) == ("open", 1, 0)
+    (only,) = desk.next_tasks(store, study, who[0], ahead=1)
+    assert only.task == "review"
+    given = ReviewIn(scores=scores(1))
+    assert (
+        handing_in.submit(store, who[0], again.assignment, again.version, given).state == "revising"
+    )
+    with store.write() as conn:
+        opening.join(conn, study, [who[1]], by=None)
+    (task,) = desk.next_tasks(store, study, who[0], ahead=1)
+    assert task.task == "revise" and task.assignment != asked.assignment
+    with pytest.raises(RefusedError):  # the one of before is nobody's
+        handing_in.submit(store, who[0], asked.assignment, asked.version, ReviewIn(scores={}))
+    revised = ReviewIn(scores={}, revision={"s1": "因为高热，"})
+    assert handing_in.submit(store, who[0], task.assignment, task.version, revised).state == "open"
+    assert state(store) == ("open", 2, 1)
+
+
+def test_a_round_is_not_taken_back_from_under_somebody_s_revision(store: Store) -> None:
+    who = people(store, 2)
+    study = opened(store, who, [new_item("k")], on_fail="revise", raters=2)
+    give(store, study, who[0], 1)
+    assert give(store, study, who[1], 2).state == "revising"
+    (task,) = desk.next_tasks(store, study, who[0], ahead=0)  # the lowest scorer's
+    assert task.task == "revise"
+    with pytest.raises(ConflictError, match="next round has begun"):
+        handing_in.undo(store, study, who[1])
+    revised = ReviewIn(scores={}, revision={"s1": "因为高热，"})
+    assert handing_in.submit(store, who[0], task.assignment, task.version, revised).state == "open"

@@ -178,6 +178,23 @@ def test_a_difference_holds_both_sides_whole(before: Any, after: Any) -> None:
     assert "".join(text for kind, text in change.pieces if kind in "=+") == b
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [("under review", "before the panel"), ("accepted", "rejected")]
+)
+def test_a_short_change_is_shown_whole(before: str, after: str) -> None:
+    """Letter by letter it read "und b e r fo re vi the w panel"."""
+    assert trail.change("status", before, after).pieces == (("-", before), ("+", after))
+
+
+def test_of_a_long_change_no_single_letters_stay() -> None:
+    a, b = (
+        "患者发热三天，伴咳嗽、咳痰，考虑细菌性肺炎，建议住院。" * 2,
+        "患者腹痛一天，伴恶心、呕吐，考虑急性阑尾炎，建议手术。" * 2,
+    )
+    pieces = trail.change("text", a, b).pieces
+    assert all(len(text) > 2 for kind, text in pieces[1:-1] if kind == "=")
+
+
 def _plain(page: str) -> str:
     table = re.search(r'<table class="trail">.*</table>', page, re.DOTALL)
     assert table

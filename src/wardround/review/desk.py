@@ -305,19 +305,25 @@ def _pool(conn: Connection, who: Mapping[Any, Any]) -> tuple[RowMapping | None, 
     a, user_id = assignment.c, who["user_id"]
     found = conn.execute(open_to(who)).mappings().first()
     if found is not None and found["task"] == "review":
-        loads = member.c.study_id == who["study_id"]
-        steps = {found["planned_for"]: -1, user_id: 1}
-        if found["planned_for"] == user_id:
+        if not take_over(conn, found, user_id):
             return found, who  # planned for them since they last looked
-        for whom, step in sorted((w, s) for w, s in steps.items() if w):  # in one order
-            conn.execute(
-                update(member)
-                .where(loads, member.c.user_id == whom)
-                .values(load=member.c.load + step)
-            )
         conn.execute(update(assignment).where(a.id == found["id"]).values(planned_for=user_id))
         return found, {**who, "load": who["load"] + 1}
     return found, who
+
+
+def take_over(conn: Connection, slot: Mapping[Any, Any], user_id: int) -> bool:
+    """Loads move with a review slot that this member takes; False where it was planned for them."""
+    if slot["planned_for"] == user_id:
+        return False
+    steps = {slot["planned_for"]: -1, user_id: 1}
+    for whom, step in sorted((w, s) for w, s in steps.items() if w):  # in one order
+        conn.execute(
+            update(member)
+            .where(member.c.study_id == slot["study_id"], member.c.user_id == whom)
+            .values(load=member.c.load + step)
+        )
+    return True
 
 
 def _gold(conn: Connection, study_id: int, user_id: int, shown: int) -> RowMapping | None:

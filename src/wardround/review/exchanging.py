@@ -166,23 +166,23 @@ def _take(conn: Connection, slug: str, rating: Rating, user_id: int) -> None:
         raise ConflictError(f"the study has no item {rating.key}")
     a = assignment.c
     of_round = (a.item_id == row["id"], a.round == row["round"], a.task == "review")
-    mine = conn.execute(select(a.id, a.state).where(*of_round, a.user_id == user_id)).first()
-    if mine is not None and mine.state == "done":
+    slots = select(a.id, a.study_id, a.state, a.planned_for).where(*of_round)
+    mine = conn.execute(slots.where(a.user_id == user_id)).mappings().first()
+    if mine is not None and mine["state"] == "done":
         raise ConflictError("this reviewer has rated it in this round already")
     free = (
         mine
-        or conn.execute(
-            select(a.id)
-            .where(*of_round, a.state == "free")
-            .order_by(a.planned_for != user_id, a.id)
-        ).first()
+        or conn.execute(slots.where(a.state == "free").order_by(a.planned_for != user_id, a.id))
+        .mappings()
+        .first()
     )
     if free is None:
         raise ConflictError(f"no review is wanted: the item is {row['status']}")
+    desk.take_over(conn, free, user_id)
     until = now() + opening.read_config(study["config"]).lease_minutes * 60_000
     conn.execute(
         update(assignment)
-        .where(a.id == free.id)
+        .where(a.id == free["id"])
         .values(
             state="held", user_id=user_id, planned_for=user_id, claimed_at=now(), lease_until=until
         )
@@ -190,7 +190,7 @@ def _take(conn: Connection, slug: str, rating: Rating, user_id: int) -> None:
     given = ReviewIn(
         scores=rating.scores, comment=rating.comment, spans=rating.spans, seconds=rating.seconds
     )
-    found = handing_in.there(conn, free.id)
+    found = handing_in.there(conn, free["id"])
     if found is None:
         raise handing_in.gone()
     handing_in.submit_at(conn, user_id, found, row["version_id"], given)

@@ -52,6 +52,10 @@ class Submitted(Record, frozen=True, kw_only=True):
     holds: bool = True
 
 
+ENDED = ("lease.expired", "lease.returned")
+"""Events of an item that tell who held it, without having handed it in."""
+
+
 class There(NamedTuple):
     """A slot, its item (held with it against other writers until the transaction ends) and its study, whose settings
     are the JSON as stored."""
@@ -162,6 +166,8 @@ def submit_at(
     done = _write(conn, slot, user_id, version_id, given, parts)
     full = not gold and done["before"] + 1 >= config.raters
     state = rounds.close(conn, config, row, by=user_id) if full else None
+    if not gold:
+        desk.take_over(conn, slot, user_id)  # free, when it came late
     if counted:
         desk.count(conn, slot["study_id"], user_id, slot["task"])
     return Submitted(
@@ -182,13 +188,18 @@ def _check(wrong: list[str], left_out: Sequence[str] = ()) -> None:
 
 
 def _check_holder(conn: Connection, slot: Mapping[Any, Any], user_id: int) -> None:
-    """`RefusedError` unless this user holds the slot: an expired lease nobody took up is theirs again."""
+    """`RefusedError` unless this user holds the slot, or held it until a lease that ended and nobody has taken it up."""
     if slot["user_id"] == user_id:
         return
     if slot["state"] == "free" and slot["task"] != "gold":
         desk.member_row(conn, slot["study_id"], user_id)
-        other = assignment.c
-        if not conn.execute(
+        other, told = assignment.c, event.c
+        ended = conn.execute(
+            select(told.before).where(
+                told.entity == "item", told.entity_id == str(slot["item_id"]), told.verb.in_(ENDED)
+            )
+        ).scalars()
+        if any((before or {}).get("user") == user_id for before in ended) and not conn.execute(
             select(other.id).where(
                 other.item_id == slot["item_id"], other.round == slot["round"],
                 other.task == slot["task"], other.user_id == user_id,
@@ -283,9 +294,11 @@ def _hand_in_revision(
 def undo(store: Store, study_id: int, user_id: int) -> desk.Task:
     """Take back the reviewer's last review: it becomes a draft on the desk again, the old row stays on file.
 
-    `ConflictError` when there is none, or when the round it closed has been built upon.
+    `ConflictError` when there is none, when the round it closed has been built upon, or when the study is closed.
     """
     with store.write() as conn:
+        if opening.study_row(conn, study_id)["status"] != "open":
+            raise ConflictError("this study is closed", hint="the coordinator can open it again")
         r = review.c
         last = (
             conn.execute(
@@ -298,7 +311,7 @@ def undo(store: Store, study_id: int, user_id: int) -> desk.Task:
             .first()
         )
         if last is None:
-            raise _nothing()
+            raise ConflictError("there is nothing to take back")
         desk.member_row(conn, study_id, user_id)
         row = rounds.locked(conn, last["item_id"])
         closed = row["status"] != "open" or row["round"] != last["round"]
@@ -307,22 +320,22 @@ def undo(store: Store, study_id: int, user_id: int) -> desk.Task:
         return _take_back(conn, last, user_id)
 
 
-def _nothing() -> ConflictError:
-    return ConflictError("there is nothing to take back")
-
-
 def _take_back(conn: Connection, last: RowMapping, user_id: int) -> desk.Task:
     at = now()
     config = opening.config_of(conn, last["study_id"])
     r = review.c
     mine = update(review).where(r.id == last["id"], r.withdrawn_at.is_(None))
     if not conn.execute(mine.values(withdrawn_at=at)).rowcount:  # undone twice at one moment
-        raise _nothing()
+        raise ConflictError("this review was taken back just now")
     conn.execute(
         update(assignment)
         .where(assignment.c.id == last["assignment_id"])
         .values(
-            state="held", done_at=None, claimed_at=0, lease_until=at + config.lease_minutes * 60_000
+            # before all that is held, and before what was taken back earlier
+            state="held",
+            done_at=None,
+            claimed_at=-at,
+            lease_until=at + config.lease_minutes * 60_000,
         )
     )
     body = {k: last[k] for k in ("scores", "comment", "spans", "revision", "seconds")}

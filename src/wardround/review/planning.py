@@ -121,7 +121,27 @@ def plan(
     if rows:
         conn.execute(_PLAN, rows)
     _keep_loads(conn, study_id, members)
+    if chosen is None:
+        _recount(conn, study_id)
     return Planned(given=len(rows) - left.total(), left=dict(left))
+
+
+def _recount(conn: Connection, study_id: int) -> None:
+    """What each has handed in, counted anew: servers of before migration 0004 didn't keep it."""
+    a = assignment.c
+    mine = (
+        select(func.count())
+        .where(a.study_id == study_id, a.user_id == member.c.user_id, a.state == "done")
+        .correlate(member)
+    )
+    conn.execute(
+        update(member)
+        .where(member.c.study_id == study_id)
+        .values(
+            reviewed=mine.where(a.task == "review").scalar_subquery(),
+            gold_reviewed=mine.where(a.task == "gold").scalar_subquery(),
+        )
+    )
 
 
 def hold_members(conn: Connection, study_id: int) -> None:

@@ -341,10 +341,16 @@ def locked(conn: Connection, item_id: int) -> RowMapping:
     return row
 
 
+def _begun() -> ConflictError:
+    return ConflictError(
+        "the next round has begun", hint="the panel or the coordinator can still change it"
+    )
+
+
 def reopen(conn: Connection, row: Mapping[Any, Any], round_: int, *, by: int) -> Mapping[Any, Any]:
     """Take back the closing of the item's round `round_`; `ConflictError` once anybody built on it.
 
-    Possible while no version and no review came after it and the model hasn't been asked.
+    Possible while no version and no review came after it, the model hasn't been asked, and nobody else is at the revision.
     """
     last = (
         conn.execute(
@@ -360,9 +366,7 @@ def reopen(conn: Connection, row: Mapping[Any, Any], round_: int, *, by: int) ->
         or not last["round"] == row["round"] == round_
         or last["outcome"] not in ("accepted", "failed", "done")
     ):
-        raise ConflictError(
-            "the next round has begun", hint="the panel or the coordinator can still change it"
-        )
+        raise _begun()
     if row["status"] == "drafting":
         gone = conn.execute(
             update(job)
@@ -371,14 +375,17 @@ def reopen(conn: Connection, row: Mapping[Any, Any], round_: int, *, by: int) ->
         )
         if gone.rowcount != 1:
             raise ConflictError("the model has been asked already", hint="wait for the next round")
+    a = assignment.c
+    asked = select(a.id, a.user_id).where(
+        a.item_id == row["id"], a.task == "revise", a.state.in_(("free", "held"))
+    )
+    slots = conn.execute(asked.with_for_update()).all()
+    if any(slot.user_id not in (None, by) for slot in slots):
+        raise _begun()
     conn.execute(
         update(assignment)
-        .where(
-            assignment.c.item_id == row["id"],
-            assignment.c.task == "revise",
-            assignment.c.state == "free",
-        )
-        .values(state="void")
+        .where(a.id.in_([slot.id for slot in slots]))
+        .values(state="void", user_id=None, lease_until=None)
     )
     conn.execute(update(result).where(result.c.id == last["id"]).values(withdrawn_at=now()))
     struck = 1 if last["outcome"] == "failed" else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -16,11 +15,12 @@ from wardround.records import Record
 from wardround.sheets import inert
 from wardround.store.database import Store
 from wardround.store.people import event, user
+from wardround.web import study_words
 
 PAGE = 50
 STEP = 1000  # rows an export reads at a time, so that it never holds a long transaction
 LONG = 400  # characters from which a change is shown folded
-WORDS = 20_000  # characters up to which a change is compared letter by letter
+SHORT = 30  # characters below which a change is shown whole: names, states
 COLUMNS = (
     "id",
     "at",
@@ -183,12 +183,6 @@ def text_of(value: object) -> str:
 
 
 def _pieces(a: str, b: str) -> tuple[tuple[str, str], ...]:
-    if not a or not b or len(a) + len(b) > WORDS or min(len(a), len(b)) < 12:
+    if min(len(a), len(b)) < SHORT:
         return tuple((kind, text) for kind, text in (("-", a), ("+", b)) if text)
-    out: list[tuple[str, str]] = []
-    for kind, i, j, k, m in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
-        if kind == "equal":
-            out.append(("=", a[i:j]))
-            continue
-        out.extend((sign, text) for sign, text in (("-", a[i:j]), ("+", b[k:m])) if text)
-    return tuple(out)
+    return tuple(study_words.pieces(a, b))

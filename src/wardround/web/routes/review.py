@@ -46,6 +46,8 @@ for _english, _chinese in (
     (r"ran out and someone else", "这一条超时后已由他人接手。您写的内容已存为草稿。"),
     (r"already, with other scores", "这一条已经提交过。要改分请先撤回（z）。"),
     (r"there is nothing to take back", "没有可以撤回的评审。"),
+    (r"this review was taken back just now", "这条评审刚才已经撤回。"),
+    (r"this study is closed", "这项评审已经结束，不能撤回了。"),
     (r"the next round has begun", "下一轮已经开始，不能撤回了。"),
     (r"the model has been asked already", "模型已在重写，不能撤回了。"),
     (r"a newer draft was saved", "另一个标签页里有更新的草稿。"),
