@@ -265,6 +265,26 @@ def test_loads_stay_true_when_a_review_comes_late(store: Store) -> None:
         assert done == total
 
 
+def test_a_late_review_leaves_nobody_the_same_item_twice(store: Store) -> None:
+    """Another slot of the item was planned for them meanwhile: each lease of that was a fault."""
+    who = people(store, 2)
+    study = opened(store, who, [new_item("k")], raters=2)
+    (task,) = desk.next_tasks(store, study, who[0], ahead=0)
+    a = assignment.c
+    with store.write() as conn:
+        conn.execute(update(assignment).where(a.state == "held").values(lease_until=1))
+        desk.return_expired(conn, study, opening.config_of(conn, study))
+        mine = a.id == task.assignment
+        conn.execute(update(assignment).where(mine).values(planned_for=who[1]))
+        conn.execute(update(assignment).where(~mine).values(planned_for=who[0]))
+    assert true_loads(store, study)
+    given = ReviewIn(scores=scores(4))
+    handing_in.submit(store, who[0], task.assignment, task.version, given)
+    assert true_loads(store, study)
+    assert desk.next_tasks(store, study, who[0]) == []
+    assert hand_in_all(store, study, who[1]) == 1
+
+
 def test_planning_anew_counts_anew(store: Store) -> None:
     """A server of before the counters may have written beside them."""
     who = people(store, 2)

@@ -305,25 +305,33 @@ def _pool(conn: Connection, who: Mapping[Any, Any]) -> tuple[RowMapping | None, 
     a, user_id = assignment.c, who["user_id"]
     found = conn.execute(open_to(who)).mappings().first()
     if found is not None and found["task"] == "review":
-        if not take_over(conn, found, user_id):
-            return found, who  # planned for them since they last looked
-        conn.execute(update(assignment).where(a.id == found["id"]).values(planned_for=user_id))
-        return found, {**who, "load": who["load"] + 1}
+        grown = take_over(conn, found, user_id)
+        if found["planned_for"] != user_id:  # or was it planned for them since they last looked?
+            conn.execute(update(assignment).where(a.id == found["id"]).values(planned_for=user_id))
+        return found, {**who, "load": who["load"] + grown}
     return found, who
 
 
-def take_over(conn: Connection, slot: Mapping[Any, Any], user_id: int) -> bool:
-    """Loads move with a review slot that this member takes; False where it was planned for them."""
-    if slot["planned_for"] == user_id:
-        return False
-    steps = {slot["planned_for"]: -1, user_id: 1}
+def take_over(conn: Connection, slot: Mapping[Any, Any], user_id: int) -> int:
+    """What follows when this member takes a review slot, whoever it was planned for; returns by how much their load grew.
+
+    A slot of the same item that was planned for them goes in exchange, since nobody has an item twice.
+    """
+    was, a = slot["planned_for"], assignment.c
+    if was == user_id:
+        return 0
+    same = (a.item_id == slot["item_id"], a.round == slot["round"], a.task == slot["task"])
+    theirs = update(assignment).where(*same, a.state == Known("free"), a.planned_for == user_id)
+    if conn.execute(theirs.values(planned_for=was)).rowcount:
+        return 0
+    steps = {was: -1, user_id: 1}
     for whom, step in sorted((w, s) for w, s in steps.items() if w):  # in one order
         conn.execute(
             update(member)
             .where(member.c.study_id == slot["study_id"], member.c.user_id == whom)
             .values(load=member.c.load + step)
         )
-    return True
+    return 1
 
 
 def _gold(conn: Connection, study_id: int, user_id: int, shown: int) -> RowMapping | None:

@@ -166,7 +166,7 @@ def _take(conn: Connection, slug: str, rating: Rating, user_id: int) -> None:
         raise ConflictError(f"the study has no item {rating.key}")
     a = assignment.c
     of_round = (a.item_id == row["id"], a.round == row["round"], a.task == "review")
-    slots = select(a.id, a.study_id, a.state, a.planned_for).where(*of_round)
+    slots = select(assignment).where(*of_round)
     mine = conn.execute(slots.where(a.user_id == user_id)).mappings().first()
     if mine is not None and mine["state"] == "done":
         raise ConflictError("this reviewer has rated it in this round already")
