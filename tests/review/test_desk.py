@@ -2,10 +2,11 @@
 
 import threading
 import time
+from contextvars import copy_context
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, insert, literal, select, update
+from sqlalchemy import Connection, Select, insert, literal, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.event import listen
 
@@ -16,6 +17,7 @@ from wardround.review.study import MAX_COMMENT, ReviewIn, Span, StudyConfig
 from wardround.review.tables import assignment, draft, item, member, review
 from wardround.store.database import Store
 from wardround.store.people import event
+from wardround.store.steps import Steps, alone, side_by_side
 
 
 def test_the_item_shows_nothing_of_its_author_or_of_others(store: Store) -> None:
@@ -255,14 +257,18 @@ def test_what_each_has_done_is_kept_in_their_row(store: Store) -> None:
     items = [new_item(f"k{i}") for i in range(12)] + gold
     study = opened(store, who, items, gold_rate=0.5, raters=1)
     with store.write() as conn:
-        seen = desk.tasks_in(conn, store, study, who[0], ahead=1)
+        seen = alone(conn, desk.tasks_in(conn, store, study, who[0], ahead=1))
         for task in seen:
-            found = handing_in.there(conn, task.assignment)
+            found = alone(conn, handing_in.there(task.assignment, who[0]))
             assert found is not None
             given = ReviewIn(scores=scores(4))
-            done = handing_in.submit_at(conn, who[0], found, task.version, given, counted=False)
+            handed_in = handing_in.submit_at(
+                conn, who[0], found, task.version, given, counted=False
+            )
+            did = alone(conn, handed_in).did
             # with the next lease, or, where another item is held, by itself
-            (next_one,) = desk.tasks_in(conn, store, study, who[0], ahead=0, did=done.did)
+            after = desk.tasks_in(conn, store, study, who[0], ahead=0, did=did)
+            (next_one,) = alone(conn, after)
         assert next_one.progress[0] == 2
     while desk.next_tasks(store, study, who[0], ahead=0):
         give(store, study, who[0], 4)
@@ -412,11 +418,11 @@ def test_one_who_left_gets_nothing_more(store: Store) -> None:
 
     def hand_in() -> None:
         with store.write() as conn:
-            found = handing_in.there(conn, task.assignment)
-            assert found
             given = ReviewIn(scores=scores(4))
-            done = handing_in.submit_at(conn, who[0], found, task.version, given)
-            desk.tasks_in(conn, store, study, who[0], study=found.study, holds=done.holds)
+            done = alone(
+                conn, handing_in.hand_in(conn, who[0], task.assignment, task.version, given)
+            )
+            alone(conn, desk.tasks_in(conn, store, study, who[0], holds=done.holds))
 
     with pytest.raises(RefusedError):
         hand_in()
@@ -434,10 +440,9 @@ def test_what_is_counted_as_shown(store: Store) -> None:
         seen += 1
         with store.write() as conn:
             assert desk.member_row(conn, study, who[0])["shown"] == seen
-            found = handing_in.there(conn, tasks[0].assignment)
-            assert found
             given = ReviewIn(scores=scores(4))
-            done = handing_in.submit_at(conn, who[0], found, tasks[0].version, given)
+            slot, version = tasks[0].assignment, tasks[0].version
+            done = alone(conn, handing_in.hand_in(conn, who[0], slot, version, given))
             assert not done.holds
     assert seen == 5
 
@@ -526,13 +531,14 @@ def test_sqlite_prepares_nothing_anew_from_one_item_to_the_next(sqlite_store: St
     assert [s for s in seen if "state = ?" in s] == []
 
 
-def test_postgresql_looks_only_at_what_is_the_reviewer_s(store: Store) -> None:
+@pytest.mark.parametrize("many", [1, 5])
+def test_postgresql_looks_only_at_what_is_the_reviewer_s(store: Store, many: int) -> None:
     """Also while it has counted nothing yet, and every state seems rare: then it used to walk through all that is free."""
     if store.is_sqlite:
         pytest.skip("SQLite goes by the columns of its indexes alone")
     study = opened(store, people(store, 9), [new_item(f"q{i}") for i in range(1_000)])
     dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
-    whole = desk._LEASE_FIRST.compile(dialect=dialect)
+    whole = desk._LEASE_FIRST.statement(many).compile(dialect=dialect)
     with store.write() as conn:
         conn.exec_driver_sql("SET LOCAL plan_cache_mode = force_generic_plan")
         raw: Any = conn.connection.driver_connection
@@ -541,6 +547,25 @@ def test_postgresql_looks_only_at_what_is_the_reviewer_s(store: Store) -> None:
         plan = "\n".join(r[0] for r in raw.execute(f"EXPLAIN EXECUTE the_next({nothing})"))
         raw.execute("DEALLOCATE the_next")
     assert study
-    assert "ix_assignment_plan" in plan
+    assert plan.count("ix_assignment_plan") == many
     assert "ix_assignment_user" not in plan  # nor at what they have done
     assert "ix_assignment_pool" not in plan
+
+
+def test_of_one_item_one_hands_in_after_the_other(store: Store) -> None:
+    """Three who share a transaction and hold the same item: the first goes on, and what closes the round is seen."""
+    who = people(store, 4)
+    study = opened(store, who, [new_item("k")], raters=3)
+    held = {w: tasks[0] for w in who if (tasks := desk.next_tasks(store, study, w, ahead=0))}
+    assert len(held) == 3
+    given = ReviewIn(scores=scores(4))
+
+    def hand_in(conn: Connection, w: int) -> Steps[handing_in.Submitted]:
+        return handing_in.hand_in(conn, w, held[w].assignment, held[w].version, given)
+
+    with store.write() as conn:
+        together = [(hand_in(conn, w), copy_context()) for w in held]
+        assert {n: done.state for n, done in side_by_side(conn, together).items()} == {0: None}
+    for w, state in list(zip(held, (None, None, "accepted"), strict=True))[1:]:
+        with store.write() as conn:
+            assert alone(conn, hand_in(conn, w)).state == state

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
-from tests.store.writer import add_user
+from tests.store.writer import add_user, plain
 from wardround.errors import ConflictError, StoreError
 from wardround.store import connection, events, people
 from wardround.store.database import Store, changed, open_store
@@ -263,5 +263,7 @@ def test_an_idle_connection_is_asked_before_it_is_used(
     with create_engine(store.engine.url, poolclass=NullPool).connect() as conn:
         conn.execute(text(others))
     assert _display(store, user) == "wang"
-    names = asyncio.run(store.look(lambda conn: conn.execute(select(people.user.c.name)).all()))
+    names = asyncio.run(
+        store.look(plain(lambda conn: conn.execute(select(people.user.c.name)).all()))
+    )
     assert names == [("wang",)]

@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import Connection, Engine, event, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from tests.store.writer import add_user
+from tests.store.writer import add_user, plain
 from wardround.errors import ConflictError, RefusedError, StoreError
-from wardround.store import connection, looped
-from wardround.store.connection import SHARE_A_FILE, SHARE_A_SERVER, Store
+from wardround.store import looped
+from wardround.store.connection import SHARED, Store
 from wardround.store.gathered import Asked, Gathered
 from wardround.store.people import user
 
@@ -70,11 +70,11 @@ def test_those_who_come_at_once_share_and_each_gets_its_own(
     commits[0] = 0
 
     async def all_of_them() -> list[str]:
-        return await asyncio.gather(*(store.transact(called(w, f"n{w}")) for w in who))
+        return await asyncio.gather(*(store.transact(plain(called(w, f"n{w}"))) for w in who))
 
     assert run(store, all_of_them) == [f"u{n}" for n in range(40)]
     assert names(store) == [f"n{w}" for w in who]
-    assert commits[0] <= 40 / min(SHARE_A_FILE, SHARE_A_SERVER) + looped.TRANSACTIONS
+    assert commits[0] <= 40 / SHARED + looped.TRANSACTIONS
 
 
 def test_one_that_raises_takes_back_only_what_it_did(store: Store) -> None:
@@ -96,7 +96,9 @@ def test_one_that_raises_takes_back_only_what_it_did(store: Store) -> None:
     async def all_of_them() -> list[Any]:
         works: list[Callable[[Connection], Any]] = [called(w, f"n{w}") for w in who]
         works[3], works[5], works[7] = refused, closed, clashing
-        return await asyncio.gather(*map(store.transact, works), return_exceptions=True)
+        return await asyncio.gather(
+            *(store.transact(plain(w)) for w in works), return_exceptions=True
+        )
 
     found = run(store, all_of_them)
     own = {3: RefusedError, 5: ConflictError, 7: IntegrityError}
@@ -115,7 +117,7 @@ def test_each_speaks_its_own_language(store: Store) -> None:
             conn.execute(select(user.c.id).where(user.c.id == who)).one()
             return LANG.get()
 
-        return await store.transact(work)
+        return await store.transact(plain(work))
 
     async def all_of_them() -> list[str]:
         return await asyncio.gather(*(one(f"lang{n}") for n in range(20)))
@@ -127,7 +129,7 @@ def test_one_that_is_cancelled_meanwhile_is_not_done_and_holds_nobody_up(store: 
     who = [add_user(store, f"u{n}") for n in range(4)]
 
     async def all_of_them() -> None:
-        tasks = [asyncio.create_task(store.transact(called(w, f"n{w}"))) for w in who]
+        tasks = [asyncio.create_task(store.transact(plain(called(w, f"n{w}")))) for w in who]
         await asyncio.sleep(0)
         tasks[1].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -150,7 +152,7 @@ def test_locks_that_come_crosswise_hold_nobody_up(store: Store) -> None:
                 called(second, "other b")(conn)
                 held.set()
                 wanted.wait(10)
-                time.sleep(connection.PATIENCE_MS / 2000)  # by now they hold the first
+                time.sleep(looped.PATIENCE_MS / 2000)  # by now they hold the first
                 called(first, "other a")(conn)
         except BaseException as e:
             trouble.append(e)
@@ -165,7 +167,7 @@ def test_locks_that_come_crosswise_hold_nobody_up(store: Store) -> None:
 
     async def both() -> list[str]:
         works = (called(first, "a'"), tell, called(third, "c'"))
-        return await asyncio.gather(*map(store.transact, works))
+        return await asyncio.gather(*(store.transact(plain(w)) for w in works))
 
     start = time.monotonic()
     found = run(store, both)
@@ -187,10 +189,10 @@ def test_where_the_database_is_away_all_are_told_and_nothing_is_tried_again(
         raise StoreError("the disk is full", hint="make room")
 
     async def all_of_them() -> list[Any]:
-        many = (store.transact(away) for _ in range(SHARE_A_SERVER))
+        many = (store.transact(plain(away)) for _ in range(SHARED))
         return await asyncio.gather(*many, return_exceptions=True)
 
-    assert [type(e) for e in run(store, all_of_them)] == [StoreError] * SHARE_A_SERVER
+    assert [type(e) for e in run(store, all_of_them)] == [StoreError] * SHARED
     assert len(tried) == 1
 
 
@@ -239,3 +241,25 @@ def test_who_asks_just_when_a_stream_ends_is_served(streams: int) -> None:
         return found
 
     assert asyncio.run(work()) == [*range(12)]
+
+
+def test_a_stream_beside_another_is_for_a_full_load() -> None:
+    """Where each took what little was there, all would be served one by one."""
+    served: list[list[int]] = []
+
+    async def serve(asked: list[Asked[int, int]]) -> None:
+        served.append([one.what for one in asked])
+        await asyncio.sleep(0.05)
+        for one in asked:
+            one.tell(one.what)
+
+    async def work() -> None:
+        line = Gathered(serve, at_once=4, streams=2)
+        tasks = []
+        for n in range(12):
+            tasks.append(asyncio.create_task(line.ask(n)))
+            await asyncio.sleep(0.001)
+        await asyncio.gather(*tasks)
+
+    asyncio.run(work())
+    assert served == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11]]

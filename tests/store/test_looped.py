@@ -15,7 +15,7 @@ from sqlalchemy import Connection, create_engine, func, insert, literal, select,
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import NullPool
 
-from tests.store.writer import add_user
+from tests.store.writer import add_user, plain
 from wardround.errors import StoreError
 from wardround.store import connection, looped, people
 from wardround.store.connection import Store, engine_of
@@ -53,8 +53,8 @@ def test_it_is_kept_and_seen(store: Store, way: Way) -> None:
     user = add_user(store, "wang")
 
     async def work() -> list[str]:
-        await store.transact(_rename(user, "王"))
-        return await store.look(_names)
+        await store.transact(plain(_rename(user, "王")))
+        return await store.look(plain(_names))
 
     assert way(work) == ["王"]
     with store.read() as conn:
@@ -75,10 +75,10 @@ def test_an_error_takes_all_of_it_back(store: Store, way: Way) -> None:
 
     async def work() -> list[str]:
         with pytest.raises(IntegrityError):
-            await store.transact(twice)
+            await store.transact(plain(twice))
         with pytest.raises(KeyError):
-            await store.transact(half)
-        return await store.look(_names)
+            await store.transact(plain(half))
+        return await store.look(plain(_names))
 
     assert way(work) == ["wang"]
 
@@ -91,8 +91,8 @@ def test_many_at_once_lose_nothing(store: Store, way: Way) -> None:
         _rename(user, str(int(conn.execute(row).scalar_one()) + 1))(conn)
 
     async def work() -> list[str]:
-        await asyncio.gather(*(store.transact(more) for _ in range(40)))
-        return await store.look(_names)
+        await asyncio.gather(*(store.transact(plain(more)) for _ in range(40)))
+        return await store.look(plain(_names))
 
     assert way(work) == ["40"]
 
@@ -104,7 +104,7 @@ def test_who_came_first_is_served_first(store: Store, monkeypatch: pytest.Monkey
 
     async def one(number: int, again: bool) -> None:
         await store.transact(
-            lambda conn: served.append(conn.execute(select(literal(number))).scalar_one())
+            plain(lambda conn: served.append(conn.execute(select(literal(number))).scalar_one()))
         )
         if again:  # at once, while others wait
             await one(number + 100, again=False)
@@ -134,7 +134,7 @@ def test_of_two_who_wait_for_each_other_both_get_through(store: Store, way: Way)
         return work
 
     async def both() -> None:
-        await asyncio.gather(*(store.transact(crossed(o)) for o in (users, users[::-1])))
+        await asyncio.gather(*(store.transact(plain(crossed(o))) for o in (users, users[::-1])))
 
     way(both)
     with store.read() as conn:
@@ -147,7 +147,7 @@ def test_a_start_of_the_loop_with_no_limit_to_connecting(store: Store) -> None:
 
     async def work() -> list[str]:
         async with endless.in_loop():
-            return await endless.look(_names)
+            return await endless.look(plain(_names))
 
     assert asyncio.run(work()) == []
     endless.close()
@@ -167,11 +167,11 @@ def test_connections_that_ended_meanwhile_are_replaced(
 
     async def work() -> list[str]:
         async with store.in_loop():
-            await store.transact(_rename(user, "before"))
-            await store.look(_names)
+            await store.transact(plain(_rename(user, "before")))
+            await store.look(plain(_names))
             await asyncio.to_thread(end_all)
-            await store.transact(_rename(user, "after"))
-            return await store.look(_names)
+            await store.transact(plain(_rename(user, "after")))
+            return await store.look(plain(_names))
 
     assert asyncio.run(work()) == ["after"]
 
@@ -190,15 +190,15 @@ def test_nothing_is_left_open_and_no_thread_is_asked(store: Store) -> None:
         return threading.get_ident()
 
     async def work() -> tuple[int, int]:
-        before = await store.look(count)
+        before = await store.look(plain(count))
         async with store.in_loop():
-            threads = await asyncio.gather(*(store.transact(thread) for _ in range(20)))
+            threads = await asyncio.gather(*(store.transact(plain(thread)) for _ in range(20)))
             assert set(threads) == {threading.get_ident()}
-            return before, await store.look(count)
+            return before, await store.look(plain(count))
 
     before, within = asyncio.run(work())
     assert before < within <= before + looped.TRANSACTIONS + looped.LOOKS + 1
-    assert asyncio.run(store.look(count)) <= before + 1
+    assert asyncio.run(store.look(plain(count))) <= before + 1
 
 
 @on_postgresql
@@ -218,9 +218,9 @@ def test_a_database_that_cannot_be_had_is_told_in_words(
     async def work() -> None:
         async with gone.in_loop():
             with pytest.raises(StoreError) as transacting:
-                await gone.transact(_names)
+                await gone.transact(plain(_names))
             with pytest.raises(StoreError) as looking:
-                await gone.look(_names)
+                await gone.look(plain(_names))
             for error in (transacting.value, looking.value):
                 assert "geheim" not in str(error) + (error.hint or "")
             told.extend([transacting.value, looking.value])

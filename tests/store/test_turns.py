@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import Connection, select
 from sqlalchemy import event as listen
 
+from tests.store.writer import plain
 from wardround.errors import StoreError
 from wardround.store import events, turns
 from wardround.store.database import Store, open_store
@@ -360,7 +361,7 @@ def test_transactions_of_coroutines_and_threads_are_all_kept(sqlite_store: Store
 
     async def coroutines() -> list[str]:
         names = [f"c{n}" for n in range(40)]
-        return await asyncio.gather(*(sqlite_store.transact(told(name)) for name in names))
+        return await asyncio.gather(*(sqlite_store.transact(plain(told(name))) for name in names))
 
     def work() -> None:
         for n in range(40):
@@ -383,7 +384,9 @@ def test_a_coroutine_s_transaction_is_whole_or_not_at_all(store: Store) -> None:
 
     for _ in range(3):  # the turn was given back each time
         with pytest.raises(KeyError):
-            asyncio.run(store.transact(work))
+            asyncio.run(store.transact(plain(work)))
     with store.read() as conn:
         assert conn.execute(select(event)).first() is None
-    assert asyncio.run(store.transact(lambda conn: conn.execute(select(1)).scalar_one())) == 1
+    assert (
+        asyncio.run(store.transact(plain(lambda conn: conn.execute(select(1)).scalar_one()))) == 1
+    )

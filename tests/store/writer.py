@@ -9,11 +9,16 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
+from typing import TypeVar
 
-from sqlalchemy import insert, update
+from sqlalchemy import Connection, insert, update
 
 from wardround.store import events, people
 from wardround.store.database import Store, open_store
+from wardround.store.steps import Steps
+
+T = TypeVar("T")
 
 THREADS = 6
 
@@ -32,6 +37,16 @@ def add_user(store: Store, name: str) -> int:
         made = conn.execute(insert(people.user).values(**row)).inserted_primary_key
     assert made
     return int(made[0])
+
+
+def plain(work: Callable[[Connection], T]) -> Callable[[Connection], Steps[T]]:
+    """Work done at once, in no steps."""
+
+    def steps(conn: Connection) -> Steps[T]:
+        yield from ()
+        return work(conn)
+
+    return steps
 
 
 def _write(store: Store, user: int) -> None:

@@ -41,6 +41,8 @@ from wardround.review.tables import FREE, HELD, assignment, draft, item, member,
 from wardround.store.base import Known, now
 from wardround.store.database import Store
 from wardround.store.events import record
+from wardround.store.steps import Ask, Steps, alone
+from wardround.store.together import Together
 
 SWEEP_S = 5.0
 """Seconds between two looks for leases that ran out, in one process."""
@@ -86,7 +88,9 @@ _COUNT = (
         gold_reviewed=member.c.gold_reviewed + bindparam("gold"),
     )
 )
-_SHOWN = _COUNT.values(shown=member.c.shown + 1).where(member.c.active).returning(*member.c)
+_SHOWN = Together(
+    _COUNT.values(shown=member.c.shown + 1).where(member.c.active).returning(*member.c)
+)
 _FIRST = (
     select(_A.id)
     .where(_A.study_id == _STUDY, _A.planned_for == _USER, _A.state == Known("free"))
@@ -132,7 +136,7 @@ def _leasing(which: Any) -> Update:
 
 
 _LEASE = _leasing(bindparam("slot"))
-_LEASE_FIRST = _leasing(_FIRST.scalar_subquery())
+_LEASE_FIRST = Together(_leasing(_FIRST.scalar_subquery()))
 _ALL_GOLD = (
     select(item.c.id, item.c.specialty)
     .where(item.c.study_id == _STUDY, item.c.is_gold)
@@ -147,7 +151,7 @@ def next_tasks(store: Store, study_id: int, user_id: int, *, ahead: int = 1) -> 
     `RefusedError` for someone who isn't an active member; `ConflictError` for a closed study.
     """
     with store.write() as conn:
-        return tasks_in(conn, store, study_id, user_id, ahead=ahead)
+        return alone(conn, tasks_in(conn, store, study_id, user_id, ahead=ahead))
 
 
 def tasks_in(
@@ -160,7 +164,7 @@ def tasks_in(
     study: Mapping[Any, Any] | None = None,
     holds: bool = True,
     did: str = "",
-) -> list[Task]:
+) -> Steps[list[Task]]:
     """`next_tasks` within a transaction that is open already; `study`: its row, where the caller has it; `holds`: False
     where the caller knows that this reviewer holds nothing; `did`: the task just handed in, if it is to be counted here."""
     study = study or opening.study_row(conn, study_id)
@@ -178,7 +182,7 @@ def tasks_in(
         count(conn, study_id, user_id, did)
         who: Mapping[Any, Any] = member_row(conn, study_id, user_id)
     for _ in range(wanted):
-        claimed, who = _claim(conn, config, study_id, user_id, len(held), did)
+        claimed, who = yield from _claim(conn, config, study_id, user_id, len(held), did)
         did = ""
         if claimed is None:
             break
@@ -200,17 +204,12 @@ def _steps(task: str, step: int = 1) -> dict[str, int]:
     return {which: step * (task == which) for which in ("review", "gold")}
 
 
-def member_row(conn: Connection, study_id: int, user_id: int) -> RowMapping:
+def member_row(conn: Connection, study_id: int, user_id: int) -> Mapping[Any, Any]:
     """The active membership. `RefusedError` without one."""
-    return _one_member(conn, _MEMBER, study_id, user_id)
+    return _active(conn.execute(_MEMBER, {"study": study_id, "user": user_id}).mappings().first())
 
 
-def _one_member(
-    conn: Connection, statement: Any, study_id: int, user_id: int, **more: int
-) -> RowMapping:
-    row: RowMapping | None = (
-        conn.execute(statement, {"study": study_id, "user": user_id} | more).mappings().first()
-    )
+def _active(row: Mapping[Any, Any] | None) -> Mapping[Any, Any]:
     if row is None:
         raise RefusedError(
             "you are not a reviewer of this study", hint="ask the coordinator to add you"
@@ -247,22 +246,23 @@ def return_expired(conn: Connection, study_id: int, config: StudyConfig) -> int:
 
 def _claim(
     conn: Connection, config: StudyConfig, study_id: int, user_id: int, holding: int, did: str
-) -> tuple[RowMapping | None, Mapping[Any, Any]]:
+) -> Steps[tuple[Mapping[Any, Any] | None, Mapping[Any, Any]]]:
     """Lease one more item for this member: it, or None, and the member's row. `RefusedError` for someone who isn't active.
 
     The member's row comes first and by itself, the slot after it, seen as it is then: so this and `planning`, which
     holds all members before it looks at slots, wait for one another. Only a slot out of another's queue, whose load
     changes too, can cross with that; such a transaction is done again.
     """
-    who: Mapping[Any, Any] = _one_member(conn, _SHOWN, study_id, user_id, **_steps(did))
-    me, shown = {"study": study_id, "user": user_id}, who["shown"]
+    me = {"study": study_id, "user": user_id}
+    who = _active((yield Ask(_SHOWN, me | _steps(did))))
+    shown = who["shown"]
     at = now()
     lease = me | {"at": at + holding, "until": at + config.lease_minutes * 60_000}
     found = None
     if random.Random(f"{config.seed}:{user_id}:{shown}").random() < config.gold_rate:
         found = _gold(conn, study_id, user_id, shown)
     if found is None:
-        own = conn.execute(_LEASE_FIRST, lease).mappings().first()
+        own = yield Ask(_LEASE_FIRST, lease)
         if own is not None:
             return own, who
         found, who = _pool(conn, who)

@@ -35,6 +35,7 @@ from wardround.review.tables import assignment, item
 from wardround.rows import read_json_rows
 from wardround.store.base import now
 from wardround.store.database import Store
+from wardround.store.steps import alone
 
 Tool = Literal["label-studio", "potato"]
 TOOLS = ("label-studio", "potato")
@@ -190,7 +191,4 @@ def _take(conn: Connection, slug: str, rating: Rating, user_id: int) -> None:
     given = ReviewIn(
         scores=rating.scores, comment=rating.comment, spans=rating.spans, seconds=rating.seconds
     )
-    found = handing_in.there(conn, free["id"])
-    if found is None:
-        raise handing_in.gone()
-    handing_in.submit_at(conn, user_id, found, row["version_id"], given)
+    alone(conn, handing_in.hand_in(conn, user_id, free["id"], row["version_id"], given))

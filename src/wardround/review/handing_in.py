@@ -39,6 +39,7 @@ from wardround.store.base import Known, now
 from wardround.store.database import Store
 from wardround.store.events import event_row, record
 from wardround.store.people import event
+from wardround.store.steps import Ask, Steps, alone
 from wardround.store.together import Together
 
 
@@ -72,9 +73,11 @@ _USER: BindParameter[int] = bindparam("user")
 _SLOT: BindParameter[int] = bindparam("slot")
 _SETTINGS = cast(study.c.config, Text).label("config")
 _STUDY = tuple(_SETTINGS if c.name == "config" else c for c in study.c)
-_COLUMNS = tuple(tuple(c.name for c in columns) for columns in (_A, rounds.ITEM, _STUDY))
-_THERE = (
-    select(*_A, *rounds.ITEM, *_STUDY)
+_OF = {"slot": tuple(_A), "item": rounds.ITEM, "study": _STUDY}
+_NAMES = tuple(tuple(c.name for c in columns) for columns in _OF.values())
+_THERE = Together(
+    select(*(c.label(f"{of}_{c.name}") for of, columns in _OF.items() for c in columns))
+    .select_from(assignment)
     .join(item, item.c.id == _A.item_id)
     .join(study, study.c.id == _A.study_id)
     .where(_A.id == _SLOT)
@@ -100,27 +103,42 @@ _DONE = Together(
 )  # fmt: skip
 """Also tells how many reviews of the round counted before this one, whether a draft is there, and whether the reviewer
 holds another item."""
-_FORGET = delete(draft).where(draft.c.user_id == _USER, draft.c.place == bindparam("place"))
+_FORGET = Together(
+    delete(draft)
+    .where(draft.c.user_id == _USER, draft.c.place == bindparam("place"))
+    .returning(draft.c.version)
+)
 
 
 def submit(
     store: Store, user_id: int, assignment_id: int, version_id: int, given: ReviewIn
 ) -> Submitted:
     """Hand in a review of the version that was shown. See `submit_at`."""
+
     with store.write() as conn:
-        found = there(conn, assignment_id)
-        if found is None:
-            raise gone()
-        return submit_at(conn, user_id, found, version_id, given)
+        return alone(conn, hand_in(conn, user_id, assignment_id, version_id, given))
 
 
-def there(conn: Connection, assignment_id: int) -> There | None:
-    """A slot with what belongs to it, to be handed in at."""
-    row = conn.execute(_THERE, {"slot": assignment_id}).first()
+def hand_in(
+    conn: Connection, user_id: int, assignment_id: int, version_id: int, given: ReviewIn
+) -> Steps[Submitted]:
+    """`submit` within a transaction that is open already."""
+    found = yield from there(assignment_id, user_id)
+    if found is None:
+        raise gone()
+    return (yield from submit_at(conn, user_id, found, version_id, given))
+
+
+def there(assignment_id: int, user_id: int) -> Steps[There | None]:
+    """A slot with what belongs to it, for this user to hand in at."""
+    # Of one item one after the other: each sees whether its review makes the round full.
+    row = yield Ask(
+        _THERE, {"slot": assignment_id}, apart=(("user", user_id),), apart_by=("item_id",)
+    )
     if row is None:
         return None
-    values = iter(row)
-    return There(*({name: next(values) for name in names} for names in _COLUMNS))
+    values = iter(row.values())
+    return There(*({name: next(values) for name in names} for names in _NAMES))
 
 
 def gone() -> ConflictError:
@@ -136,7 +154,7 @@ def submit_at(
     given: ReviewIn,
     *,
     counted: bool = True,
-) -> Submitted:
+) -> Steps[Submitted]:
     """Write the review and what follows from it, all or nothing. `counted`: False where the caller hands what was `did` to
     `desk.tasks_in`, which counts it with the next lease.
 
@@ -163,7 +181,7 @@ def submit_at(
         _check(revision_problems(given, parts))
         return _hand_in_revision(conn, config, slot, row, user_id, given)
     _check(problems(config, given, parts), missing(config, given))
-    done = _write(conn, slot, user_id, version_id, given, parts)
+    done = yield from _write(slot, user_id, version_id, given, parts)
     full = not gold and done["before"] + 1 >= config.raters
     state = rounds.close(conn, config, row, by=user_id) if full else None
     if not gold:
@@ -232,13 +250,12 @@ def _again(conn: Connection, slot: Mapping[Any, Any], given: ReviewIn) -> Submit
 
 
 def _write(
-    conn: Connection,
     slot: Mapping[Any, Any],
     user_id: int,
     version_id: int,
     given: ReviewIn,
     parts: tuple[Part, ...],
-) -> Mapping[Any, Any]:
+) -> Steps[Mapping[Any, Any]]:
     """What `_DONE` tells, and the review's id."""
     texts = {p.id: p.text for p in parts}
     spans = [msgspec.to_builtins(s) | {"text": texts[s.part][s.start : s.end]} for s in given.spans]
@@ -259,11 +276,11 @@ def _write(
     )  # fmt: skip
     where = {"user": user_id, "place": place_of(item_id, round_)}
     which = {"slot": slot["id"], "at": at, "study": study_id, "item": item_id, "of_round": round_}
-    done = _DONE.execute(conn, where | which, review=values, event=told)
+    done = yield Ask(_DONE, where | which, {"review": values, "event": told})
     if done is None:
         raise gone()
     if done["drafted"]:
-        conn.execute(_FORGET, where)
+        yield Ask(_FORGET, where)
     return done
 
 

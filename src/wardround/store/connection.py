@@ -11,7 +11,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
@@ -25,19 +25,24 @@ from sqlalchemy.pool import QueuePool
 from wardround.errors import ConflictError, StoreError
 from wardround.store import looped
 from wardround.store.gathered import Asked, Gathered
+from wardround.store.steps import Steps, alone, side_by_side
 from wardround.store.trouble import trouble
 from wardround.store.turns import Log, Turn
 
 T = TypeVar("T")
-Work = Callable[[Connection], Any]
+Work = Callable[[Connection], Steps[Any]]
+Kept = tuple[Mapping[int, Any], bool]
+"""What each returns, by its place, and whether it has to be flushed."""
+Answer = tuple[Any, bool] | None
+Crowd = list[Asked[Work, Answer]]
 _encode = msgspec.json.Encoder().encode
 TRIES = 4
 """Of a transaction that PostgreSQL ends because another wants the same rows the other way round."""
-SHARE_A_FILE, SHARE_A_SERVER = 8, 4
-"""Of those who write at once, how many share a transaction. On SQLite the loop stands still meanwhile; on PostgreSQL several
-go on beside one another, and each waits for what the others hold."""
-PATIENCE_MS = 100
-"""For a lock, of a transaction that several share on PostgreSQL. It notices that two wait for one another after a second."""
+SHARED = 8
+"""How many of those who write at once share a transaction, at most."""
+BESIDE = 2
+"""Such transactions beside one another on PostgreSQL: while one is under way the other's answers are made into pages. On SQLite
+there is one writer."""
 IDLE_S = 1.0
 """A connection to PostgreSQL that nobody used for so long is asked whether it still stands."""
 
@@ -63,7 +68,8 @@ class Store:
             self._glancing = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looped: looped.Looped | None = None
-        self._writes: Gathered[Work, tuple[Any, bool] | None] | None = None
+        self._writes: Gathered[Work, Answer] | None = None
+        self._looks: Gathered[Work, Answer] | None = None
 
     @asynccontextmanager
     async def in_loop(self) -> AsyncIterator[None]:
@@ -72,16 +78,18 @@ class Store:
         self._loop = asyncio.get_running_loop()
         if not self.is_sqlite and looped.possible(self.engine.url):
             self._looped = looped.Looped(self.engine.url, _ask_the_idle, **_common())
-        if self.is_sqlite:
-            self._writes = Gathered(self._share, at_once=SHARE_A_FILE, streams=1)
-        elif self._looped:
-            streams = looped.TRANSACTIONS
-            self._writes = Gathered(self._share, at_once=SHARE_A_SERVER, streams=streams)
+        if self.is_sqlite or self._looped:
+            streams = 1 if self.is_sqlite else BESIDE
+            serve = partial(self._share, self._write_all)
+            self._writes = Gathered(serve, at_once=SHARED, streams=streams)
+        if self._looped:
+            serve = partial(self._share, self._look_all)
+            self._looks = Gathered(serve, at_once=SHARED, streams=BESIDE)
         try:
             yield
         finally:
             mine, self._looped = self._looped, None
-            self._loop = self._writes = None
+            self._loop = self._writes = self._looks = None
             if mine is not None:
                 await mine.close()
 
@@ -94,25 +102,29 @@ class Store:
         with self._in_words(), self._reading.connect() as conn:
             yield conn
 
-    async def look(self, work: Callable[[Connection], T]) -> T:
+    async def look(self, work: Callable[[Connection], Steps[T]]) -> T:
         """What `work` reads with one statement, for a coroutine.
 
         On SQLite it is done on the spot: that is a few rows out of a file at hand, a reader waits for nobody, and handing
-        it to a thread and back takes longer. No transaction is around it, so that PostgreSQL is asked once and not three
-        times.
+        it to a thread and back takes longer. PostgreSQL is asked once for those who look at the same time. No transaction is
+        around it, which would be two more journeys.
         """
         from anyio.to_thread import run_sync
 
         if self.is_sqlite:
             return self._glance(work)
-        if self._looped is not None and self._in_loop():
+        if self._looks is None or not self._in_loop():
+            return await run_sync(self._glance, work)
+        shared = await self._looks.ask(work)
+        if shared is None:
+            assert self._looped is not None
             with self._in_words():
-                return await self._looped.look(work)
-        return await run_sync(self._glance, work)
+                return await self._looped.look(_by_itself(work))
+        return shared[0]  # type: ignore[no-any-return]
 
-    def _glance(self, work: Callable[[Connection], T]) -> T:
+    def _glance(self, work: Callable[[Connection], Steps[T]]) -> T:
         with self._in_words(), self._glancing.connect() as conn:
-            return work(conn)
+            return alone(conn, work(conn))
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -135,41 +147,48 @@ class Store:
         if changes():
             self._log.settle()
 
-    async def transact(self, work: Callable[[Connection], T]) -> T:
+    async def transact(self, work: Callable[[Connection], Steps[T]]) -> T:
         """What `work` returns, done within one `write`, for a coroutine. It may be done again, and changes nothing but the
         database.
 
-        Those that come at the same time share a transaction (`gathered`). Each still is done whole or not at all: where
-        one raises, what they all did is taken back, and each is done alone.
+        Those that come at the same time share a transaction (`gathered`), on PostgreSQL a step at a time (`steps`). Each
+        still is done whole or not at all: where one raises, what they all did is taken back, and each is done alone.
         """
         from anyio.to_thread import run_sync
 
         if self._writes is None or not self._in_loop():
-            return await run_sync(self.done, work)
+            return await run_sync(self.done, _by_itself(work))
         shared = await self._writes.ask(work)
         if shared is None:
-            return await self._alone(work)
+            return await self._alone(_by_itself(work))
         if shared[1]:
             await self._log.settled()
         return shared[0]  # type: ignore[no-any-return]
 
-    async def _share(self, asked: list[Asked[Work, tuple[Any, bool] | None]]) -> None:
-        """Answer each with what it returns and whether a flush must keep that; with None where it must be done alone."""
-        work = [_of(one) for one in asked]
-        done: tuple[list[Any], bool] | None = None
+    async def _share(
+        self, serve: Callable[[Crowd], Coroutine[Any, Any, Kept | None]], asked: Crowd
+    ) -> None:
+        """Answer each with what it returns, and whether a flush must keep that; with None where it must be done alone."""
+        done: Kept | None = None
         try:
-            if self._looped is None:
-                done = self._on_the_spot(work)
-            elif len(work) > 1:
-                with self._in_words():
-                    done = await self._looped.transact(partial(_patiently, work)), False
+            with self._in_words():
+                done = await serve(asked)
         except Exception as e:
-            if type(e) is StoreError or len(asked) == 1:  # the database is away; or the one's own
-                raise
+            if type(e) is StoreError or (len(asked) == 1 and not _chosen_against(e)):
+                raise  # the database is away; or the one's own
         for i, one in enumerate(asked):
-            one.tell((done[0][i], done[1]) if done is not None else None)
+            one.tell((done[0][i], done[1]) if done is not None and i in done[0] else None)
 
-    def _on_the_spot(self, work: list[Work]) -> tuple[list[Any], bool] | None:
+    async def _look_all(self, asked: Crowd) -> Kept:
+        assert self._looped is not None
+        return await self._looped.look(partial(_in_step, asked)), False
+
+    async def _write_all(self, asked: Crowd) -> Kept | None:
+        if self._looped is None:
+            return self._on_the_spot([_of(one) for one in asked])
+        return await self._looped.transact(partial(_in_step, asked)), False
+
+    def _on_the_spot(self, work: list[Callable[[Connection], Any]]) -> Kept | None:
         """What each returns, done within one transaction, and whether a flush must keep it. None where somebody else is
         writing to the file. A short one takes less long than handing it to a thread and back."""
         assert isinstance(self._turn, Turn)
@@ -177,7 +196,7 @@ class Store:
             return None
         try:
             with self._in_words(), self._changing() as (conn, changes), conn.begin():
-                found = [w(conn) for w in work]
+                found = {i: w(conn) for i, w in enumerate(work)}
             return found, changes()
         finally:
             self._turn.give()
@@ -189,7 +208,7 @@ class Store:
             for again in range(TRIES):
                 try:
                     with self._in_words():
-                        return await self._looped.transact(work)
+                        return await self._looped.transact(work, patiently=True)
                 except ConflictError as e:
                     if not _chosen_against(e) or again == TRIES - 1:
                         raise
@@ -244,19 +263,22 @@ class Store:
             raise
 
 
-def _of(asked: Asked[Work, Any]) -> Work:
-    return lambda conn: asked.context.run(asked.what, conn)
+def _by_itself(work: Callable[[Connection], Steps[T]]) -> Callable[[Connection], T]:
+    return lambda conn: alone(conn, work(conn))
 
 
-def _patiently(work: list[Work], conn: Connection) -> list[Any]:
-    """What each returns. They hold one another's locks, which may come crosswise: then the others go ahead."""
-    conn.exec_driver_sql(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
-    return [w(conn) for w in work]
+def _of(asked: Asked[Work, Any]) -> Callable[[Connection], Any]:
+    return lambda conn: asked.context.run(_by_itself(asked.what), conn)
 
 
-def _chosen_against(error: ConflictError) -> bool:
+def _in_step(asked: Crowd, conn: Connection) -> dict[int, Any]:
+    """What each returns that need not come after another."""
+    return side_by_side(conn, [(one.what(conn), one.context) for one in asked])
+
+
+def _chosen_against(error: Exception) -> bool:
     """Whether it is not what was asked but PostgreSQL that ended a transaction, so that another may be had."""
-    return isinstance(error.__cause__, DBAPIError)
+    return isinstance(error, ConflictError) and isinstance(error.__cause__, DBAPIError)
 
 
 def _pause(again: int) -> float:

@@ -36,8 +36,11 @@ class Asked(NamedTuple, Generic[Q, A]):
 
 
 class Gathered(Generic[Q, A]):
-    """Hands what waits to `serve`, at most `at_once` together and so many `streams` at a time. It tells everybody an
-    answer; what it raises is told to all of them."""
+    """Hands what waits to `serve`, at most `at_once` together, in so many `streams` at most. It tells everybody an
+    answer; what it raises is told to all of them.
+
+    A stream beside another is for a full load only. Where each took what little was there, nobody would meet anybody.
+    """
 
     def __init__(
         self, serve: Callable[[list[Asked[Q, A]]], Awaitable[None]], *, at_once: int, streams: int
@@ -52,15 +55,20 @@ class Gathered(Generic[Q, A]):
         """The answer, or what is raised instead."""
         answer: asyncio.Future[A] = self._loop.create_future()
         self._waiting.append(Asked(what, copy_context(), answer))
-        if len(self._streams) < self._most:
+        if self._may_begin(len(self._streams)):
             self._streams.add(self._loop.create_task(self._all()))
         return await answer
+
+    def _may_begin(self, others: int) -> bool:
+        if not others:
+            return bool(self._waiting)
+        return others < self._most and len(self._waiting) >= self._at_once
 
     async def _all(self) -> None:
         stream = asyncio.current_task()
         assert stream is not None
         try:
-            while self._waiting:
+            while self._may_begin(len(self._streams) - 1):
                 some = [
                     self._waiting.popleft() for _ in range(min(self._at_once, len(self._waiting)))
                 ]

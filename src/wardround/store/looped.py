@@ -18,6 +18,9 @@ T = TypeVar("T")
 TRANSACTIONS = 4
 """At once for one loop: more only wait for one processor."""
 LOOKS = 2
+PATIENCE_MS = 100
+"""For a lock, of a transaction that several share: they hold one another's, which may come crosswise with another's, and
+PostgreSQL notices that two wait for one another only after a second."""
 TIMEOUT_S = 10.0
 KNOWN = frozenset({
     "host", "passfile", "sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "target_session_attrs", "application_name",
@@ -47,34 +50,43 @@ class Looped:
     """Connections of one event loop, made when first needed. `close` in the same loop."""
 
     def __init__(self, url: URL, prepared: Callable[[Engine], object], **options: Any) -> None:
-        """`prepared` is handed the engine once; `options` are those of `create_engine`."""
-        from sqlalchemy.ext.asyncio import create_async_engine
+        """`prepared` is handed each engine once; `options` are those of `create_engine`."""
+        from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
         self.loop = asyncio.get_running_loop()
-        self._engine = create_async_engine(
-            "postgresql+asyncpg://", async_creator=_connecting(url), pool_size=TRANSACTIONS + LOOKS, max_overflow=0,
-            **options,
-        )  # fmt: skip
-        prepared(self._engine.sync_engine)
-        self._glancing = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._changing, self._looking = (asyncio.Semaphore(n) for n in (TRANSACTIONS, LOOKS))
 
-    async def transact(self, work: Callable[[Connection], T]) -> T:
-        """What `work` returns, done within one transaction."""
-        async with self._changing, self._engine.begin() as conn:
+        def engine(pool: int, first: str = "", **more: Any) -> AsyncEngine:
+            made = create_async_engine(
+                "postgresql+asyncpg://", async_creator=_connecting(url, first), pool_size=pool, max_overflow=0,
+                **options, **more,
+            )  # fmt: skip
+            prepared(made.sync_engine)
+            return made
+
+        self._changing = engine(TRANSACTIONS, f"SET lock_timeout = {PATIENCE_MS}")
+        self._glancing = engine(LOOKS, isolation_level="AUTOCOMMIT")
+        self._turns, self._looks = asyncio.Semaphore(TRANSACTIONS), asyncio.Semaphore(LOOKS)
+
+    async def transact(self, work: Callable[[Connection], T], *, patiently: bool = False) -> T:
+        """What `work` returns, done within one transaction. It waits for a lock only as long as several who share one may,
+        or `patiently`, as long as the database has it."""
+        async with self._turns, self._changing.begin() as conn:
+            if patiently:
+                await conn.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
             return await conn.run_sync(work)
 
     async def look(self, work: Callable[[Connection], T]) -> T:
         """What `work` reads, each statement by itself."""
-        async with self._looking, self._glancing.connect() as conn:
+        async with self._looks, self._glancing.connect() as conn:
             return await conn.run_sync(work)
 
     async def close(self) -> None:
         """Give all connections back."""
-        await self._engine.dispose()
+        await self._changing.dispose()
+        await self._glancing.dispose()
 
 
-def _connecting(url: URL) -> Callable[[], Any]:
+def _connecting(url: URL, first: str) -> Callable[[], Any]:
     import asyncpg
     from sqlalchemy.exc import OperationalError
 
@@ -86,7 +98,14 @@ def _connecting(url: URL) -> Callable[[], Any]:
 
     async def connect() -> Any:
         try:
-            return await asyncpg.connect(dsn, timeout=timeout)
+            made = await asyncpg.connect(dsn, timeout=timeout)
+            try:
+                if first:
+                    await made.execute(first, timeout=timeout)
+            except BaseException:
+                made.terminate()
+                raise
+            return made
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
             raise OperationalError(None, None, e) from None  # as of other drivers
 

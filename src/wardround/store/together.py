@@ -1,57 +1,124 @@
-"""A change and the rows it adds, in one journey to the database.
+"""A change and the rows it adds, in one journey to the database; and those of several people, in one as well.
 
 A transaction of short statements spends its time on the way to PostgreSQL and back, and each way costs both processes as
 much as the statement. PostgreSQL takes changes within a query (`WITH`); SQLite has neither that nor the journey, and does
 them one after the other. So that both come to the same, what the update reads is as it was before the rows were added.
 
 Not for two updates of rows that others lock in an order: which comes first within one statement is PostgreSQL's to say.
+Nor of several where one reads or changes what another changes: none sees what the others do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, Column, Connection, Table, Update, bindparam, insert, select
+from sqlalchemy import (
+    CTE,
+    BindParameter,
+    Column,
+    Connection,
+    Executable,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+    union_all,
+)
+from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
+from sqlalchemy.sql.visitors import replacement_traverse
+
+Values = Mapping[str, Any]
+Main = Select[Any] | Update | ReturningUpdate[Any] | ReturningDelete[Any]
 
 
 class Together:
-    """An update with its RETURNING, and a row to add to each of `added`.
+    """A statement that finds or returns one row at most, and a row to add to each of `added`.
 
-    Made once, since building statements costs more than running them. No parameter of the update is named as a column is:
-    SQLAlchemy would set that.
+    Made once, since building statements costs more than running them. No parameter of an update is named as a column is:
+    SQLAlchemy would set that. No two columns of what is returned have one name.
     """
 
-    def __init__(self, main: Update, **added: Table) -> None:
-        self._main = self._whole = main
-        self._rows = {
-            name: insert(table)
-            .values({c.name: _parameter(name, c) for c in table.c if not c.primary_key})
-            .returning(table.c.id)
-            for name, table in added.items()
-        }
-        for name, row in self._rows.items():
-            made = row.cte(f"added_{name}")
-            made_id = select(made.c.id).scalar_subquery().label(f"{name}_id")
-            self._whole = self._whole.returning(made_id)
+    def __init__(self, main: Main, **added: Table) -> None:
+        self._main, self._added = main, added
+        self._rows = {name: _row(name, table) for name, table in added.items()}
+        self._whole: dict[int, Any] = {1: _with(main, self._rows, "")}
 
-    def execute(
-        self, conn: Connection, values: Mapping[str, Any], **rows: Mapping[str, Any]
-    ) -> Mapping[Any, Any] | None:
-        """What the update returns of its first row, with `<name>_id` of each row added; None where it changed none (the
+    def execute(self, conn: Connection, values: Values, **rows: Values) -> dict[str, Any] | None:
+        """What the statement returns of its first row, with `<name>_id` of each row added; None where it met none (the
         rows are added all the same).
 
-        `values`: the update's parameters; `rows`: a row for each of `added`, by column; one left out is its default.
+        `values`: the statement's parameters; `rows`: a row for each of `added`, by column; one left out is its default.
         """
-        given = {f"{n}_{column}": v for n, row in rows.items() for column, v in row.items()}
+        given = _given("", rows)
         if conn.dialect.name != "sqlite":
-            return conn.execute(self._whole, {**values, **given}).mappings().first()
-        found = conn.execute(self._main, values).mappings().first()
+            return _first(conn, self._whole[1], {**values, **given})
+        found = _first(conn, self._main, values)
         ids = {f"{n}_id": conn.execute(row, given).scalar_one() for n, row in self._rows.items()}
         return None if found is None else {**found, **ids}
 
+    def execute_all(
+        self, conn: Connection, asked: Sequence[tuple[Values, Mapping[str, Values]]]
+    ) -> list[dict[str, Any] | None]:
+        """`execute` for each of these, (values, rows), of which none touches what another changes."""
+        if conn.dialect.name == "sqlite" or len(asked) == 1:
+            return [self.execute(conn, values, **rows) for values, rows in asked]
+        given: dict[str, Any] = {}
+        for i, (values, rows) in enumerate(asked):
+            given |= {f"{k}_{i}": v for k, v in values.items()} | _given(f"_{i}", rows)
+        result = conn.execute(self.statement(len(asked)), given)
+        names = list(result.keys())[1:]
+        found: list[dict[str, Any] | None] = [None] * len(asked)
+        for which, *row in result:
+            found[which] = dict(zip(names, row, strict=True))
+        return found
 
-def _parameter(name: str, column: Column[Any]) -> BindParameter[Any]:
+    def statement(self, many: int) -> Any:
+        """What PostgreSQL is told for so many at once."""
+        if many not in self._whole:
+            each = [self._one_of_many(i).cte(f"each_{i}") for i in range(many)]
+            numbered = (select(literal_column(str(i)), *one.c) for i, one in enumerate(each))
+            self._whole[many] = union_all(*numbered)
+        return self._whole[many]
+
+    def _one_of_many(self, i: int) -> Any:
+        rows = {n: _row(n, table, f"_{i}") for n, table in self._added.items()}
+
+        def renamed(element: Any, **_: Any) -> Any:
+            if not isinstance(element, BindParameter) or element.unique:
+                return None
+            return bindparam(f"{element.key}_{i}", type_=element.type)
+
+        main: Any = self._main
+        return _with(replacement_traverse(main, {}, renamed), rows, f"_{i}")
+
+
+def _row(name: str, table: Table, mark: str = "") -> Any:
+    columns = {c.name: _parameter(name, c, mark) for c in table.c if not c.primary_key}
+    return insert(table).values(columns).returning(table.c.id)
+
+
+def _with(main: Any, rows: Mapping[str, Any], mark: str) -> Any:
+    for name, row in rows.items():
+        made: CTE = row.cte(f"added_{name}{mark}")
+        main = main.returning(select(made.c.id).scalar_subquery().label(f"{name}_id"))
+    return main
+
+
+def _parameter(name: str, column: Column[Any], mark: str) -> BindParameter[Any]:
     default = column.default.arg if isinstance(column.default, ScalarElementColumnDefault) else None
-    return bindparam(f"{name}_{column.name}", default, type_=column.type)
+    return bindparam(f"{name}_{column.name}{mark}", default, type_=column.type)
+
+
+def _given(mark: str, rows: Mapping[str, Values]) -> dict[str, Any]:
+    return {f"{n}_{column}{mark}": v for n, row in rows.items() for column, v in row.items()}
+
+
+def _first(conn: Connection, statement: Executable, values: Values) -> dict[str, Any] | None:
+    result = conn.execute(statement, values)
+    names, row = result.keys(), result.first()
+    return None if row is None else dict(zip(names, row, strict=True))

@@ -48,7 +48,7 @@ def trouble(error: DBAPIError, url: URL) -> StoreError | None:
     state = getattr(error.orig, "sqlstate", None)
     if code is not None:
         found = _SQLITE.get(code & 0xFF)
-    elif state in ("40001", "40P01"):
+    elif state in ("40001", "40P01", "55P03"):
         return ConflictError("someone else changed the same rows", hint="do it again")
     elif state is not None:
         found = _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2])

@@ -129,7 +129,7 @@ async def _look_up(request: Request, token: str) -> Person | None:
         with store.write() as conn:
             sessions.seen(conn, person.session_id)
 
-    found = await store.look(lambda conn: sessions.find(conn, token, settings))
+    found = await store.look(lambda _: sessions.find(token, settings))
     if found is None:
         return None
     person, due = found

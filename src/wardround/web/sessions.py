@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from wardround.records import Record
 from wardround.store.base import now
 from wardround.store.people import session, user
+from wardround.store.steps import Ask, Steps
+from wardround.store.together import Together
 from wardround.web.settings import Settings
 
 MINUTE = 60_000
@@ -58,29 +60,29 @@ def start(conn: Connection, user_id: int, settings: Settings, *, agent: str = ""
     return token
 
 
-_FIND = select(
+_FIND = Together(select(
     session.c.id.label("session_id"), session.c.csrf, session.c.seen_at, session.c.expires_at,
     user.c.id, user.c.name, user.c.display, user.c.roles, user.c.specialties, user.c.preferences, user.c.active,
-).join(user, user.c.id == session.c.user_id).where(session.c.id == bindparam("token"))  # fmt: skip
+).join(user, user.c.id == session.c.user_id).where(session.c.id == bindparam("token")))  # fmt: skip
 
 
-def find(conn: Connection, token: str, settings: Settings) -> tuple[Person, bool] | None:
+def find(token: str, settings: Settings) -> Steps[tuple[Person, bool] | None]:
     """The person of a cookie's token, and whether `seen` is due; None when the session is over or never was."""
-    row = conn.execute(_FIND, {"token": hashed(token)}).first()
+    row = yield Ask(_FIND, {"token": hashed(token)})
     at = now()
-    if row is None or not row.active or row.expires_at <= at:
+    if row is None or not row["active"] or row["expires_at"] <= at:
         return None
-    if row.seen_at + settings.idle_minutes * MINUTE <= at:
+    if row["seen_at"] + settings.idle_minutes * MINUTE <= at:
         return None
-    return person_of(cast("Row[Any]", row)), row.seen_at + SEEN_EVERY <= at
+    return _person(row), row["seen_at"] + SEEN_EVERY <= at
 
 
-def person_of(row: Row[Any]) -> Person:
-    """A row of `_FIND` as a person."""
+def _person(row: dict[str, Any]) -> Person:
+    liked = row["preferences"]
     return Person(
-        id=row.id, name=row.name, display=row.display, roles=tuple(row.roles),
-        specialties=tuple(row.specialties), lang=row.preferences.get("lang", ""),
-        theme=row.preferences.get("theme", ""), csrf=row.csrf, session_id=row.session_id,
+        id=row["id"], name=row["name"], display=row["display"], roles=tuple(row["roles"]),
+        specialties=tuple(row["specialties"]), lang=liked.get("lang", ""), theme=liked.get("theme", ""),
+        csrf=row["csrf"], session_id=row["session_id"],
     )  # fmt: skip
 
 

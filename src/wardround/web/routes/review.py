@@ -23,6 +23,7 @@ from wardround.review import desk, drafts, handing_in, opening
 from wardround.review.study import KINDS, Field, ReviewIn, Span, StudyConfig
 from wardround.review.tables import member, study
 from wardround.store.database import Store
+from wardround.store.steps import Steps, alone
 from wardround.taxonomy import specialties
 from wardround.web import guard, study_words, words
 from wardround.web.guard import Db, Who, access
@@ -127,8 +128,10 @@ class _Seen(NamedTuple):
     total: int
 
 
-def _look(conn: Connection, db: Store, row: Mapping[Any, Any], user_id: int, **known: Any) -> _Seen:
-    tasks = desk.tasks_in(conn, db, row["id"], user_id, ahead=0, study=row, **known)
+def _look(
+    conn: Connection, db: Store, row: Mapping[Any, Any], user_id: int, **known: Any
+) -> Steps[_Seen]:
+    tasks = yield from desk.tasks_in(conn, db, row["id"], user_id, ahead=0, study=row, **known)
     task = tasks[0] if tasks else None
     done, total = task.progress if task else desk.progress(conn, row["id"], user_id)
     return _Seen(opening.read_config(row["config"]), row["status"] == "open", task, done, total)
@@ -137,7 +140,9 @@ def _look(conn: Connection, db: Store, row: Mapping[Any, Any], user_id: int, **k
 def _desk(
     request: Request, db: Store, slug: str, person: Person, *, notice: str = "", back: bool = False
 ) -> Response:
-    seen = db.done(lambda conn: _look(conn, db, opening.study_row(conn, slug), person.id))
+    seen = db.done(
+        lambda conn: alone(conn, _look(conn, db, opening.study_row(conn, slug), person.id))
+    )
     return _show(request, slug, seen, notice=notice, back=back)
 
 
@@ -200,17 +205,19 @@ async def submit(request: Request, slug: str, person: Who, db: Db) -> Response:
     slot, version = _number(form, "assignment"), _number(form, "version")
     given: ReviewIn | None = None
 
-    def hand_in(conn: Connection) -> _Seen:
+    def hand_in(conn: Connection) -> Steps[_Seen]:
         nonlocal given
-        found = handing_in.there(conn, slot)
+        found = yield from handing_in.there(slot, person.id)
         if found is not None and found.study["slug"] != slug:
             found = None
         study = found.study if found else opening.study_row(conn, slug)
         given = read_form(form, opening.read_config(study["config"]))
         if found is None:
             raise handing_in.gone()
-        done = handing_in.submit_at(conn, person.id, found, version, given, counted=False)
-        return _look(conn, db, study, person.id, holds=done.holds, did=done.did)
+        done = yield from handing_in.submit_at(
+            conn, person.id, found, version, given, counted=False
+        )
+        return (yield from _look(conn, db, study, person.id, holds=done.holds, did=done.did))
 
     try:
         # One transaction: the review, what follows from it, and the next item.
