@@ -183,7 +183,7 @@ def submit_at(
     _check(problems(config, given, parts), missing(config, given))
     done = yield from _write(slot, user_id, version_id, given, parts)
     full = not gold and done["before"] + 1 >= config.raters
-    state = rounds.close(conn, config, row, by=user_id) if full else None
+    state = (yield from rounds.close(conn, config, row, by=user_id)) if full else None
     if not gold:
         desk.take_over(conn, slot, user_id)  # free, when it came late
     if counted:
@@ -276,7 +276,7 @@ def _write(
     )  # fmt: skip
     where = {"user": user_id, "place": place_of(item_id, round_)}
     which = {"slot": slot["id"], "at": at, "study": study_id, "item": item_id, "of_round": round_}
-    done = yield Ask(_DONE, where | which, {"review": values, "event": told})
+    done: Mapping[Any, Any] | None = yield Ask(_DONE, where | which, {"review": values, "event": told})
     if done is None:
         raise gone()
     if done["drafted"]:

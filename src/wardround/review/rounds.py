@@ -27,7 +27,8 @@ from wardround.store.base import now
 from wardround.store.database import meanwhile
 from wardround.store.events import event_row
 from wardround.store.people import event
-from wardround.store.together import Together
+from wardround.store.steps import Ask, Steps, alone
+from wardround.store.together import Listed, Together
 
 _R = review.c
 
@@ -40,22 +41,34 @@ def counting(item_id: Any, round_: Any) -> tuple[ColumnElement[bool], ...]:
 _COUNTING = select(review).where(*counting(bindparam("item"), bindparam("round"))).order_by(_R.id)
 ITEM = tuple(c for c in item.c if c.name != "body")
 """An item's columns but the longest, which no round needs."""
+_CLOSING = Listed(
+    select(
+        *_R,
+        select(version.c.data).where(version.c.id == bindparam("shown")).scalar_subquery().label("data"),
+    ).where(*counting(bindparam("item"), bindparam("of_round")))
+)  # fmt: skip
+"""The reviews of a round that count, with the data of the version that is under review."""
 _LOCKED = select(*ITEM).where(item.c.id == bindparam("item")).with_for_update()
 
 
-def close(conn: Connection, config: StudyConfig, row: Mapping[Any, Any], *, by: int | None) -> str:
+def close(
+    conn: Connection, config: StudyConfig, row: Mapping[Any, Any], *, by: int | None
+) -> Steps[str]:
     """Close the item's round, all of whose reviews are in; returns the item's new state.
 
     `row`: the item, locked in this transaction.
     """
-    reviews = active_reviews(conn, row["id"], row["round"])
     if not config.consensus:
-        return _settle(conn, row, "done", "done", [], by=by)
+        return (yield from _settle(row, "done", by=by))
+    which = {"item": row["id"], "of_round": row["round"], "shown": row["version_id"]}
+    reviews: list[dict[str, Any]] = yield Ask(_CLOSING, which)
+    reviews.sort(key=lambda r: r["id"])
     fields = [f.id for f in config.form if f.kind == "scale"]
-    verdict = decide([r["scores"] for r in reviews], fields, config.rule, right=is_right(conn, row))
+    right = _gives_key(row, reviews[0]["data"])
+    verdict = decide([r["scores"] for r in reviews], fields, config.rule, right=right)
     if verdict.accepted:
-        return _settle(conn, row, "accepted", "accepted", [], by=by)
-    return fail(conn, config, row, verdict, reviews, by=by)
+        return (yield from _settle(row, "accepted", by=by))
+    return (yield from fail(conn, config, row, verdict, reviews, by=by))
 
 
 def active_reviews(conn: Connection, item_id: int, round_: int) -> Sequence[RowMapping]:
@@ -65,24 +78,18 @@ def active_reviews(conn: Connection, item_id: int, round_: int) -> Sequence[RowM
 
 def is_right(conn: Connection, row: Mapping[Any, Any]) -> bool:
     """Whether the version under review gives the key; True where the item has none."""
-    key = row["data"].get("answer")
-    if key is None:
-        return True
     given = conn.execute(select(version.c.data).where(version.c.id == row["version_id"])).scalar()
-    return bool((given or {}).get("answer") == key)
+    return _gives_key(row, given)
 
 
-def _settle(
-    conn: Connection,
-    row: Mapping[Any, Any],
-    state: str,
-    outcome: str,
-    reasons: list[Any],
-    *,
-    by: int | None,
-) -> str:
-    ended = _result(row, outcome, reasons, "")
-    _move(conn, row, {"status": state}, by=by, verb=f"item.{state}", ended=ended)
+def _gives_key(row: Mapping[Any, Any], given: Mapping[str, Any] | None) -> bool:
+    key = row["data"].get("answer")
+    return key is None or bool((given or {}).get("answer") == key)
+
+
+def _settle(row: Mapping[Any, Any], state: str, *, by: int | None) -> Steps[str]:
+    ended = _result(row, state, [], "")
+    yield from _moving(row, {"status": state}, by=by, verb=f"item.{state}", ended=ended)
     return state
 
 
@@ -91,29 +98,29 @@ def fail(
     config: StudyConfig,
     row: Mapping[Any, Any],
     verdict: Verdict,
-    reviews: Sequence[RowMapping],
+    reviews: Sequence[Mapping[str, Any]],
     *,
     by: int | None,
-) -> str:
+) -> Steps[str]:
     """A strike, and what comes of it; returns the item's new state."""
     strikes = row["strikes"] + 1
     struck: dict[str, Any] = {"strikes": strikes}
     reasons = msgspec.to_builtins(verdict.reasons)
     if strikes >= config.strikes:
         ended, values = _result(row, "failed", reasons, "panel"), {"status": "panel"}
-        _move(conn, row, values | struck, by=by, verb="item.to_panel", ended=ended)
+        yield from _moving(row, values | struck, by=by, verb="item.to_panel", ended=ended)
         return "panel"
     offered = [r for r in reviews if r["revision"]]
     if offered and config.on_fail != "regenerate":
         chosen = min(offered, key=_mean_score)
         ended = _result(row, "failed", reasons, "revision")
-        row = _move(conn, row, struck, by=by, verb="item.struck", ended=ended)
+        row = yield from _moving(row, struck, by=by, verb="item.struck", ended=ended)
         return revised(conn, config, row, chosen["revision"], author=chosen["user_id"])
     if config.on_fail == "revise":
         lowest = min(reviews, key=_mean_score) if reviews else None
         return _ask_revision(conn, row, strikes, reasons, lowest, by=by)
     ended, values = _result(row, "failed", reasons, "regeneration"), {"status": "drafting"}
-    _move(conn, row, values | struck, by=by, verb="item.to_model", ended=ended)
+    yield from _moving(row, values | struck, by=by, verb="item.to_model", ended=ended)
     guidance = guidance_of(config, verdict, reviews)
     conn.execute(
         insert(job),
@@ -154,7 +161,7 @@ def _ask_revision(
     row: Mapping[Any, Any],
     strikes: int,
     reasons: list[Any],
-    lowest: RowMapping | None,
+    lowest: Mapping[str, Any] | None,
     *,
     by: int | None,
 ) -> str:
@@ -171,7 +178,7 @@ def _ask_revision(
     return "revising"
 
 
-def guidance_of(config: StudyConfig, verdict: Verdict, reviews: Sequence[RowMapping]) -> str:
+def guidance_of(config: StudyConfig, verdict: Verdict, reviews: Sequence[Mapping[str, Any]]) -> str:
     """The reviewers' guidance for the model: which dimensions failed, the comments, the marked stretches.
 
     Reviewers are numbered, never named; the key is not told.
@@ -257,14 +264,8 @@ def add_version(
         by=by, verb="version.added",
     )  # fmt: skip
     if not is_right(conn, row):
-        return fail(
-            conn,
-            config,
-            row,
-            Verdict(accepted=False, reasons=(Reason(code="wrong_answer"),)),
-            [],
-            by=by,
-        )
+        wrong = Verdict(accepted=False, reasons=(Reason(code="wrong_answer"),))
+        return alone(conn, fail(conn, config, row, wrong, [], by=by))
     rng = random.Random(f"{config.seed}:{row['key']}:{row['round']}")
     conn.execute(
         insert(assignment),
@@ -308,14 +309,19 @@ _ENDED = Together(_MOVE, event=event, result=result)
 
 
 def _move(
-    conn: Connection,
+    conn: Connection, row: Mapping[Any, Any], values: dict[str, Any], **told: Any
+) -> Mapping[Any, Any]:
+    return alone(conn, _moving(row, values, **told))
+
+
+def _moving(
     row: Mapping[Any, Any],
     values: dict[str, Any],
     *,
     by: int | None,
     verb: str,
     ended: dict[str, Any] | None = None,
-) -> Mapping[Any, Any]:
+) -> Steps[Mapping[Any, Any]]:
     """Change an item, tell of it, and how a round `ended` with it; returns the row as it stands now."""
     before = {k: row[k] for k in _KEPT}
     after = before | values
@@ -323,11 +329,8 @@ def _move(
         verb, "item", row["id"], actor=by, study_id=row["study_id"], before=before, after=after
     )
     to = {f"to_{k}": v for k, v in after.items()} | {"which": row["id"], "was": row["version"]}
-    moved = (
-        _MOVED.execute(conn, to, event=told)
-        if ended is None
-        else _ENDED.execute(conn, to, event=told, result=ended)
-    )
+    rows = {"event": told} if ended is None else {"event": told, "result": ended}
+    moved: Mapping[Any, Any] | None = yield Ask(_MOVED if ended is None else _ENDED, to, rows)
     if moved is None:
         raise meanwhile(item, row["id"])
     return moved

@@ -16,7 +16,6 @@ from sqlalchemy import Connection
 from wardround.store.together import Together
 
 T = TypeVar("T")
-Found = dict[str, Any] | None
 
 
 class Ask(NamedTuple):
@@ -33,12 +32,12 @@ class Ask(NamedTuple):
     apart_by: tuple[str, ...] = ()
 
 
-Steps = Generator[Ask, Found, T]
+Steps = Generator[Ask, Any, T]
 
 
 def alone(conn: Connection, steps: Steps[T]) -> T:
     """What a piece of work returns, done by itself."""
-    answer: Found = None
+    answer: Any = None
     while True:
         try:
             asked = steps.send(answer)
@@ -66,7 +65,7 @@ def side_by_side(conn: Connection, works: Sequence[tuple[Steps[Any], Context]]) 
     def free(walker: _Walker, names: Iterable[Hashable]) -> bool:
         return all(whose.setdefault(name, walker.place) == walker.place for name in names)
 
-    def go_on(walker: _Walker, answer: Found) -> None:
+    def go_on(walker: _Walker, answer: Any) -> None:
         try:
             asked = walker.context.run(walker.steps.send, answer)
         except StopIteration as e:

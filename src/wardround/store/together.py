@@ -18,7 +18,7 @@ from sqlalchemy import (
     BindParameter,
     Column,
     Connection,
-    Executable,
+    CursorResult,
     Select,
     Table,
     Update,
@@ -33,6 +33,8 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from sqlalchemy.sql.visitors import replacement_traverse
 
 Values = Mapping[str, Any]
+Row = dict[str, Any]
+_WHOSE = "whose_"
 Main = Select[Any] | Update | ReturningUpdate[Any] | ReturningDelete[Any]
 
 
@@ -48,7 +50,7 @@ class Together:
         self._rows = {name: _row(name, table) for name, table in added.items()}
         self._whole: dict[int, Any] = {1: _with(main, self._rows, "")}
 
-    def execute(self, conn: Connection, values: Values, **rows: Values) -> dict[str, Any] | None:
+    def execute(self, conn: Connection, values: Values, **rows: Values) -> Any:
         """What the statement returns of its first row, with `<name>_id` of each row added; None where it met none (the
         rows are added all the same).
 
@@ -56,32 +58,35 @@ class Together:
         """
         given = _given("", rows)
         if conn.dialect.name != "sqlite":
-            return _first(conn, self._whole[1], {**values, **given})
-        found = _first(conn, self._main, values)
+            return self._answer(_dicts(conn.execute(self._whole[1], {**values, **given})))
+        found = _dicts(conn.execute(self._main, values))
         ids = {f"{n}_id": conn.execute(row, given).scalar_one() for n, row in self._rows.items()}
-        return None if found is None else {**found, **ids}
+        return self._answer([{**one, **ids} for one in found])
 
     def execute_all(
         self, conn: Connection, asked: Sequence[tuple[Values, Mapping[str, Values]]]
-    ) -> list[dict[str, Any] | None]:
+    ) -> list[Any]:
         """`execute` for each of these, (values, rows), of which none touches what another changes."""
         if conn.dialect.name == "sqlite" or len(asked) == 1:
             return [self.execute(conn, values, **rows) for values, rows in asked]
         given: dict[str, Any] = {}
         for i, (values, rows) in enumerate(asked):
             given |= {f"{k}_{i}": v for k, v in values.items()} | _given(f"_{i}", rows)
-        result = conn.execute(self.statement(len(asked)), given)
-        names = list(result.keys())[1:]
-        found: list[dict[str, Any] | None] = [None] * len(asked)
-        for which, *row in result:
-            found[which] = dict(zip(names, row, strict=True))
-        return found
+        found: list[list[Row]] = [[] for _ in asked]
+        for row in _dicts(conn.execute(self.statement(len(asked)), given)):
+            found[row.pop(_WHOSE)].append(row)
+        return [self._answer(rows) for rows in found]
+
+    def _answer(self, found: list[Row]) -> Any:
+        return found[0] if found else None
 
     def statement(self, many: int) -> Any:
         """What PostgreSQL is told for so many at once."""
         if many not in self._whole:
             each = [self._one_of_many(i).cte(f"each_{i}") for i in range(many)]
-            numbered = (select(literal_column(str(i)), *one.c) for i, one in enumerate(each))
+            numbered = (
+                select(literal_column(str(i)).label(_WHOSE), *one.c) for i, one in enumerate(each)
+            )
             self._whole[many] = union_all(*numbered)
         return self._whole[many]
 
@@ -95,6 +100,13 @@ class Together:
 
         main: Any = self._main
         return _with(replacement_traverse(main, {}, renamed), rows, f"_{i}")
+
+
+class Listed(Together):
+    """A query that may find more: answered by a list of its rows, in no order."""
+
+    def _answer(self, found: list[Row]) -> list[Row]:
+        return found
 
 
 def _row(name: str, table: Table, mark: str = "") -> Any:
@@ -118,7 +130,6 @@ def _given(mark: str, rows: Mapping[str, Values]) -> dict[str, Any]:
     return {f"{n}_{column}{mark}": v for n, row in rows.items() for column, v in row.items()}
 
 
-def _first(conn: Connection, statement: Executable, values: Values) -> dict[str, Any] | None:
-    result = conn.execute(statement, values)
-    names, row = result.keys(), result.first()
-    return None if row is None else dict(zip(names, row, strict=True))
+def _dicts(result: CursorResult[Any]) -> list[Row]:
+    names = result.keys()
+    return [dict(zip(names, row, strict=True)) for row in result]
