@@ -276,7 +276,9 @@ def _write(
     )  # fmt: skip
     where = {"user": user_id, "place": place_of(item_id, round_)}
     which = {"slot": slot["id"], "at": at, "study": study_id, "item": item_id, "of_round": round_}
-    done: Mapping[Any, Any] | None = yield Ask(_DONE, where | which, {"review": values, "event": told})
+    done: Mapping[Any, Any] | None = yield Ask(
+        _DONE, where | which, {"review": values, "event": told}
+    )
     if done is None:
         raise gone()
     if done["drafted"]:

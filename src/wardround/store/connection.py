@@ -38,7 +38,7 @@ Crowd = list[Asked[Work, Answer]]
 _encode = msgspec.json.Encoder().encode
 TRIES = 4
 """Of a transaction that PostgreSQL ends because another wants the same rows the other way round."""
-SHARED = 8
+SHARED = 12
 """How many of those who write at once share a transaction, at most."""
 BESIDE = 2
 """Such transactions beside one another on PostgreSQL: while one is under way the other's answers are made into pages. On SQLite

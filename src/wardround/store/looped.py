@@ -18,6 +18,8 @@ T = TypeVar("T")
 TRANSACTIONS = 4
 """At once for one loop: more only wait for one processor."""
 LOOKS = 2
+PREPARED = 400
+"""Statements that a connection keeps prepared: what several ask together is one for each number of them."""
 PATIENCE_MS = 100
 """For a lock, of a transaction that several share: they hold one another's, which may come crosswise with another's, and
 PostgreSQL notices that two wait for one another only after a second."""
@@ -58,7 +60,7 @@ class Looped:
         def engine(pool: int, first: str = "", **more: Any) -> AsyncEngine:
             made = create_async_engine(
                 "postgresql+asyncpg://", async_creator=_connecting(url, first), pool_size=pool, max_overflow=0,
-                **options, **more,
+                connect_args={"prepared_statement_cache_size": PREPARED}, **options, **more,
             )  # fmt: skip
             prepared(made.sync_engine)
             return made
