@@ -1,5 +1,6 @@
 """The coordinator's pages over HTTP: what they show, who may do what, and what each action leaves behind."""
 
+import html
 import io
 import re
 import zipfile
@@ -110,6 +111,21 @@ def test_a_comment_that_was_taken_back_says_so(world: World) -> None:
     assert [(bool(off), "已撤回" in text) for off, text in said if "说过一次" in text] in (
         [(True, True), (False, False)], [(False, False), (True, True)],
     )  # fmt: skip
+
+
+def test_a_long_comment_is_folded_and_whole(world: World) -> None:
+    who = reviewers(world)
+    study_id = open_rationales(world, who, count=1)
+    long, short = "<查>" * 20_000, "简短的意见"
+    for w, comment in zip(who, (long[:50_000], short, ""), strict=True):
+        review_all(world, study_id, [w], [4], comment=comment)
+    page = world.client_as("auditor").get("/studies/trial/items/1").text
+    shown, folded = re.findall(r'<p class="prose">((?:&lt;查&gt;)+.*?)</p>', page)
+    assert html.unescape(folded) == long[:50_000] and html.unescape(shown) == long[:400] + "…"
+    assert "展开全文（50,000 字）" in page
+    assert page.count(f'<p class="prose">{short}</p>') == 1
+    english = world.client_as("auditor").get("/studies/trial/items/1?lang=en").text
+    assert "Show all of it (50,000 characters)" in english
 
 
 def test_positive_offsets_are_called_lenient(world: World) -> None:

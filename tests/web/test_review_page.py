@@ -185,6 +185,17 @@ def test_a_comment_of_fifty_thousand_characters_arrives_whole(world: World) -> N
         assert len(conn.execute(select(review.c.comment)).scalar_one()) == 50_000
 
 
+def test_who_revises_sees_a_long_comment_folded(world: World) -> None:
+    who = [world.person("reviewer") for _ in range(3)]
+    open_rationales(world, who, on_fail="revise", count=1)
+    for w in who:
+        client = world.client_as(user_id=w)
+        hand_in(client, client.get("/review/trial").text, 2, comment="查" * 50_000)
+    pages = [world.client_as(user_id=w).get("/review/trial").text for w in who]
+    (page,) = [p for p in pages if "请修改这一稿" in p]
+    assert page.count("展开全文（50,000 字）") == 3 == page.count(f"{'查' * 400}…</p>")
+
+
 KINDS: dict[str, tuple[tuple[Field, ...], str]] = {
     "rationale": (rationale_form(), "分数低于 4 时请写明理由"),
     "sample": (forms.sample_form(), "哪里与原文不符"),

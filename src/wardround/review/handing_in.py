@@ -114,7 +114,6 @@ def submit(
     store: Store, user_id: int, assignment_id: int, version_id: int, given: ReviewIn
 ) -> Submitted:
     """Hand in a review of the version that was shown. See `submit_at`."""
-
     with store.write() as conn:
         return alone(conn, hand_in(conn, user_id, assignment_id, version_id, given))
 
