@@ -142,10 +142,10 @@ def _writer(args: argparse.Namespace) -> str:
 
 
 def members(conn: Any, names: list[str]) -> list[int]:
-    """Ids of accounts by login name; they must be active and have the role of a reviewer."""
+    """Ids of accounts by login name; they must be active and have a role that reviews."""
     from sqlalchemy import select
 
-    from wardround.store.people import user
+    from wardround.store.people import REVIEWING, user
 
     rows = conn.execute(select(user.c.id, user.c.name, user.c.roles, user.c.active)).all()
     there = {r.name: r for r in rows}
@@ -156,7 +156,7 @@ def members(conn: Any, names: list[str]) -> list[int]:
             hint="open it with `wardround user add`, or check the name",
         )
     found = [there[n.casefold()] for n in dict.fromkeys(names)]
-    unfit = [r.name for r in found if not r.active or "reviewer" not in r.roles]
+    unfit = [r.name for r in found if not r.active or REVIEWING.isdisjoint(r.roles)]
     if unfit:
         raise UsageError(
             f"{', '.join(unfit)}: no active account of a reviewer",

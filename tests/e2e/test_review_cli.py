@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import update
 
 from tests.e2e.conftest import Server, kill_when, wardround
 from tests.review.drafts import Said, said
@@ -17,6 +18,7 @@ from tests.review.rooms import people
 from wardround.artifact import open_artifact
 from wardround.review import candidates, opening
 from wardround.store.database import Store
+from wardround.store.people import user
 
 
 def done(*args: object, **options: Any) -> dict[str, Any]:
@@ -244,14 +246,19 @@ def test_what_is_wrong_is_said(sqlite_store: Store, tmp_path: Path) -> None:
 
 def test_other_kinds_and_other_tools(sqlite_store: Store, items: Path, tmp_path: Path) -> None:
     db = ("--db", str(sqlite_store.engine.url.database))
-    people(sqlite_store, 2)
+    people(sqlite_store, 3)
     run = tmp_path / "run"
     evaluated = wardround(
         "eval", "doctorflan_test", "--data", items, "--limit", 3, "--model", "scripted:echo",
         "--judge", "scripted:overlap", "--out", run,
     )  # fmt: skip
     assert evaluated.returncode == 0, evaluated.stderr
+    with sqlite_store.write() as conn:  # doctors review as well
+        for name, role in (("reviewer0", "doctor"), ("reviewer2", "auditor")):
+            conn.execute(update(user).where(user.c.name == name).values(roles=[role]))
     names = ("reviewer0", "reviewer1")
+    unfit = ("open", run, *db, "--study", "x", "--reviewer", "reviewer2")
+    refused(2, "reviewer2: no active account of a reviewer", *unfit)
     assert (
         done("open", run, *db, "--study", "run", "--raters", 1, "--reviewer", *names)["items"] == 3
     )

@@ -7,7 +7,7 @@ severity, gold accuracy, time per item) is in `figures`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -213,7 +213,7 @@ def reviewers(conn: Connection, study_id: int) -> list[Reviewer]:
     return sorted(found, key=lambda r: (not r.active, r.display, r.id))
 
 
-def candidates(conn: Connection, study_id: int, roles: Sequence[str]) -> list[Any]:
+def candidates(conn: Connection, study_id: int, roles: Collection[str]) -> list[Any]:
     """Active accounts with one of `roles` that aren't active members: id, name, display, title, specialties, roles."""
     there = select(member.c.user_id).where(member.c.study_id == study_id, member.c.active)
     rows = conn.execute(

@@ -21,6 +21,8 @@ from sqlalchemy import (
 from wardround.store.base import BigId, Json, key, metadata, moment
 
 ROLES = ("doctor", "reviewer", "panel", "auditor", "admin")
+REVIEWING = frozenset({"reviewer", "panel", "doctor"})
+"""Whoever has one of these roles may be made a reviewer of a study."""
 
 user = Table(
     "user_account",

@@ -24,11 +24,10 @@ from wardround.review.candidates import items as items_of
 from wardround.review.forms import rationale_form
 from wardround.review.study import Rule, StudyConfig
 from wardround.store.database import Store
-from wardround.store.people import user
+from wardround.store.people import REVIEWING, user
 from wardround.web import guard
 from wardround.web.guard import Db, Who, access
 from wardround.web.pages import go, render
-from wardround.web.routes.dashboard import CREW
 from wardround.web.sessions import Person
 from wardround.web.words import message, said
 
@@ -58,7 +57,7 @@ def join(
         rows = conn.execute(
             select(user.c.id, user.c.roles).where(user.c.id.in_(users), user.c.active)
         )
-        fit = [r.id for r in rows if not set(CREW).isdisjoint(r.roles)]
+        fit = [r.id for r in rows if not REVIEWING.isdisjoint(r.roles)]
         if set(fit) != set(users) or not users:
             raise said(
                 UsageError,

@@ -18,6 +18,7 @@ from wardround.errors import RefusedError
 from wardround.review import coordinating, figures, history, opening, progress
 from wardround.review.study import ITEM_STATES, KINDS
 from wardround.store.database import Store
+from wardround.store.people import REVIEWING
 from wardround.web import guard, study_words, words
 from wardround.web.accounts import ROLE_NAMES
 from wardround.web.guard import Db, Who, access
@@ -28,8 +29,6 @@ from wardround.web.words import said, t
 router = guard.router()
 READERS = {"admin", "auditor"}
 LINKS = (Link(href="/studies", zh="评审管理", en="Studies", roles=frozenset(READERS)),)
-CREW = ("reviewer", "panel", "doctor")
-"""Roles whose holders can be reviewers of a study."""
 VERBS = {
     "study.opened": ("建立评审", "study opened"),
     "study.closed": ("结束评审", "study closed"),
@@ -147,7 +146,7 @@ def _missing(conn: Connection, study_id: int, unassigned: dict[str, int]) -> lis
     """Specialties nobody is eligible for, each with accounts that could be asked."""
     if not unassigned:
         return []
-    people = progress.candidates(conn, study_id, CREW)
+    people = progress.candidates(conn, study_id, REVIEWING)
     return [
         {
             "specialty": name, "slots": n,
@@ -173,7 +172,7 @@ def _figures(db: Store, slug: str) -> dict[str, Any]:
     with db.read() as conn:
         reviewers = progress.reviewers(conn, row["id"])
         failed, reasons = progress.failures(conn, row["id"])
-        others = progress.candidates(conn, row["id"], CREW)
+        others = progress.candidates(conn, row["id"], REVIEWING)
     fields = figures.judged(config)
     return {
         "study": row, "slug": slug, "config": config, "f": found, "reviewers": reviewers, "failed": failed,

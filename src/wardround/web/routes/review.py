@@ -23,6 +23,7 @@ from wardround.review import desk, drafts, handing_in, opening
 from wardround.review.study import KINDS, Field, ReviewIn, Span, StudyConfig
 from wardround.review.tables import member, study
 from wardround.store.database import Store
+from wardround.store.people import REVIEWING
 from wardround.store.steps import Steps, alone
 from wardround.taxonomy import specialties
 from wardround.web import guard, study_words, words
@@ -33,8 +34,7 @@ from wardround.web.sessions import Person
 from wardround.web.words import pair, said, t
 
 router = guard.router()
-REVIEWERS = {"reviewer", "panel", "doctor"}
-LINKS = (Link(href="/review", zh="评审", en="Review", roles=frozenset(REVIEWERS)),)
+LINKS = (Link(href="/review", zh="评审", en="Review", roles=REVIEWING),)
 
 for _english, _chinese in (
     (r"not complete:", "还没有填完，请看标红的地方。"),
@@ -95,7 +95,7 @@ def _mine(conn: Connection, user_id: int) -> list[Any]:
 
 
 @router.get("/review")
-@access(REVIEWERS)
+@access(set(REVIEWING))
 def mine(request: Request, person: Who, db: Db) -> Response:
     """The studies I review in."""
     with db.read() as conn:
@@ -112,7 +112,7 @@ def mine(request: Request, person: Who, db: Db) -> Response:
 
 
 @router.get("/review/{slug}")
-@access(REVIEWERS)
+@access(set(REVIEWING))
 def page(request: Request, slug: str, person: Who, db: Db) -> Response:
     """The next item."""
     return _desk(request, db, slug, person)
@@ -198,7 +198,7 @@ def _specialty(name: str) -> str:
 
 
 @router.post("/review/{slug}/submit")
-@access(REVIEWERS)
+@access(set(REVIEWING))
 async def submit(request: Request, slug: str, person: Who, db: Db) -> Response:
     """Hand in, and the next item in the same answer."""
     form = await request.form(max_fields=200, max_part_size=4 * LARGEST)
@@ -294,7 +294,7 @@ def _number(form: FormData, name: str) -> int:
 
 
 @router.post("/review/{slug}/undo")
-@access(REVIEWERS)
+@access(set(REVIEWING))
 def undo(request: Request, slug: str, person: Who, db: Db) -> Response:
     """Take back my last review: it is on the desk again, as a draft."""
     with db.read() as conn:
@@ -314,7 +314,7 @@ class _Draft(DraftIn):
 
 
 @router.put("/review/{slug}/draft")
-@access(REVIEWERS)
+@access(set(REVIEWING))
 async def draft(request: Request, slug: str, person: Who, db: Db) -> Response:
     """Keep what is on the page. 409 with the newer draft's version where another tab was here since."""
     raw = await request.body()
