@@ -10,7 +10,16 @@ from sqlalchemy import Connection, Select, insert, literal, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.event import listen
 
-from tests.review.rooms import counted_right, counts, give, new_item, opened, people, scores
+from tests.review.rooms import (
+    counted_right,
+    counts,
+    give,
+    loads,
+    new_item,
+    opened,
+    people,
+    scores,
+)
 from wardround.errors import ConflictError, InputError, RefusedError
 from wardround.review import desk, drafts, handing_in, opening
 from wardround.review.study import MAX_COMMENT, ReviewIn, Span, StudyConfig
@@ -569,3 +578,32 @@ def test_of_one_item_one_hands_in_after_the_other(store: Store) -> None:
     for w, state in list(zip(held, (None, None, "accepted"), strict=True))[1:]:
         with store.write() as conn:
             assert alone(conn, hand_in(conn, w)).state == state
+
+
+def test_one_who_sends_again_looks_for_ended_leases_when_the_others_are_done(store: Store) -> None:
+    """Side by side it gave back an item that another was just handing in, and planned it for somebody else."""
+    who = people(store, 3)
+    study = opened(store, who, [new_item(f"k{i}") for i in range(6)], raters=2)
+    held = {w: desk.next_tasks(store, study, w, ahead=0)[0] for w in who[:2]}
+    given = ReviewIn(scores=scores(4))
+
+    def hand_in(conn: Connection, w: int) -> Steps[list[desk.Task]]:
+        slot = held[w].assignment
+        done = yield from handing_in.hand_in(conn, w, slot, held[w].version, given)
+        return (yield from desk.tasks_in(conn, store, study, w, ahead=0, holds=done.holds))
+
+    with store.write() as conn:
+        alone(conn, hand_in(conn, who[1]))
+        late = update(assignment).where(assignment.c.id == held[who[0]].assignment)
+        conn.execute(late.values(lease_until=1))
+    desk._swept.clear()
+    with store.write() as conn:
+        together = [(hand_in(conn, w), copy_context()) for w in (who[1], who[0])]
+        assert list(side_by_side(conn, together)) == [1]
+    with store.write() as conn:
+        assert alone(conn, hand_in(conn, who[1]))
+    with store.read() as conn:
+        told = conn.execute(select(event.c.id).where(event.c.verb == "lease.expired")).all()
+    assert told == []
+    assert counted_right(store, study)
+    assert all(kept == found for kept, found in loads(store, study).values())

@@ -38,11 +38,14 @@ RENAMED = Together(
 GONE = Together(delete(USER).where(USER.c.id == bindparam("who")).returning(USER.c.name))
 
 
+def _row(who: int, to: Any = "x") -> dict[str, Any]:
+    return event_row("user.renamed", "user", who, actor=None, after={"to": to})
+
+
 def renaming(who: int, called: str, *, ends: bool = False) -> Steps[tuple[Any, ...]]:
     """Find, rename and tell, perhaps delete; what was found at each step."""
     was = yield Ask(HELD, {"who": who}, apart=(("user", who),))
-    row = event_row("user.renamed", "user", who, actor=None, after={"to": called})
-    done = yield Ask(RENAMED, {"who": who, "called": called}, {"told": row})
+    done = yield Ask(RENAMED, {"who": who, "called": called}, {"told": _row(who, called)})
     gone = (yield Ask(GONE, {"who": who})) if ends else None
     return (
         was and was["display"], was and was["preferences"], done and done["display"],
@@ -106,8 +109,7 @@ def test_one_who_names_what_another_named_is_left_out_whole(store: Store) -> Non
     def one(which: int) -> Steps[int]:
         found = yield Ask(HELD, {"who": which}, apart=(("user", which),), apart_by=("team",))
         assert found
-        row = event_row("user.renamed", "user", which, actor=None, after={"to": "x"})
-        yield Ask(RENAMED, {"who": which, "called": "x"}, {"told": row})
+        yield Ask(RENAMED, {"who": which, "called": "x"}, {"told": _row(which)})
         return which
 
     order = [who[0], who[0], who[1], who[2], who[3], who[4]]
@@ -115,6 +117,24 @@ def test_one_who_names_what_another_named_is_left_out_whole(store: Store) -> Non
         found = both_ways(conn, [one(w) for w in order])
     assert found == {0: who[0], 2: who[1], 4: who[3]}
     assert told(store) == sorted((str(w), "x") for w in found.values())
+
+
+def test_one_who_wants_to_be_alone_is(store: Store) -> None:
+    who = [add_user(store, f"u{n}") for n in range(2)]
+
+    def one(which: int, *, apart: bool) -> Steps[str]:
+        found = yield Ask(HELD, {"who": which})
+        if apart:
+            yield None
+        yield Ask(RENAMED, {"who": which, "called": "x"}, {"told": _row(which)})
+        return str(found["display"])
+
+    with store.write() as conn:
+        assert both_ways(conn, [one(who[0], apart=True), one(who[1], apart=False)]) == {1: "u1"}
+    assert display(store) == {who[0]: "u0", who[1]: "x"}
+    with store.write() as conn:
+        assert alone(conn, one(who[0], apart=True)) == "u0"
+    assert display(store) == {who[0]: "x", who[1]: "x"}
 
 
 def test_each_runs_in_its_own_context_and_says_so_once_asked(store: Store) -> None:
@@ -163,9 +183,8 @@ def test_side_by_side_is_as_one_after_the_other(
             if direct:
                 mine = USER.c.id == who[which]
                 conn.execute(update(USER).where(mine).values(display=USER.c.display + "!"))
-            row = event_row("user.renamed", "user", which, actor=None, after={"to": n})
             values = {"who": who[which], "called": f"{which}{n}"}
-            done = yield Ask(RENAMED, values, {"told": row})
+            done = yield Ask(RENAMED, values, {"told": _row(which, n)})
             held = yield Ask(HELD, {"who": who[which]})
             found.append((done and done["display"], held and held["display"]))
         return found

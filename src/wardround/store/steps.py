@@ -2,7 +2,8 @@
 
 A piece of work that is a generator yields what it asks (`Ask`) and is sent the answer. By itself it is done as if each
 were a call. Where several share a transaction on PostgreSQL, those who ask the same are answered with one journey (`Together`).
-What is asked otherwise, of the connection, is done at once.
+What is asked otherwise, of the connection, is done at once. One that finds, before it has changed anything, that its way is
+not that of the others yields None: it is done by itself.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Ask(NamedTuple):
     apart_by: tuple[str, ...] = ()
 
 
-Steps = Generator[Ask, Any, T]
+Steps = Generator[Ask | None, Any, T]
 
 
 def alone(conn: Connection, steps: Steps[T]) -> T:
@@ -43,7 +44,8 @@ def alone(conn: Connection, steps: Steps[T]) -> T:
             asked = steps.send(answer)
         except StopIteration as e:
             return e.value  # type: ignore[no-any-return]
-        answer = asked.what.execute(conn, asked.values, **asked.rows)
+        if asked is not None:
+            answer = asked.what.execute(conn, asked.values, **asked.rows)
 
 
 class _Walker(NamedTuple):
@@ -55,8 +57,8 @@ class _Walker(NamedTuple):
 def side_by_side(conn: Connection, works: Sequence[tuple[Steps[Any], Context]]) -> dict[int, Any]:
     """What each returns, by its place, each run in its own context. What one raises is raised.
 
-    One who names what an earlier one has named goes no further and is left out: it is to be done again, from the start,
-    when this transaction is over.
+    One who wants to be by itself, or names what an earlier one has named, goes no further and is left out: it is to be done
+    again, from the start, when this transaction is over.
     """
     done: dict[int, Any] = {}
     whose: dict[Hashable, int] = {}
@@ -71,7 +73,7 @@ def side_by_side(conn: Connection, works: Sequence[tuple[Steps[Any], Context]]) 
         except StopIteration as e:
             done[walker.place] = e.value
             return
-        if free(walker, asked.apart):
+        if asked is not None and free(walker, asked.apart):
             waiting.append((walker, asked))
 
     for place, (steps, context) in enumerate(works):
