@@ -60,6 +60,12 @@ def test_from_questions_to_an_export(store: Store, store_url: str, tmp_path: Pat
     assert text.index("agreement in first rounds") < text.index("agreement in all rounds")
     exported = done("export", "first", *db, "--out", tmp_path / "export")
     assert exported["counts"]["accepted"] > 0
+    shown = wardround("show", tmp_path / "export").stdout
+    told_of = json.loads((tmp_path / "export" / "agreement.json").read_text())["all"]
+    of_each = [m for d in told_of for m in d["measures"] if m["low"] is not None]
+    assert len(of_each) >= 5
+    for m in of_each[:10]:  # of the rest it names the page
+        assert f"{m['value']:.2f} [{m['low']:.2f}, {m['high']:.2f}]" in shown, m
     artifact = open_artifact(tmp_path / "export", "review")
     assert artifact.manifest.inputs[0].digest == made["digest"]
     assert wardround("verify", tmp_path / "export").returncode == 0

@@ -195,6 +195,45 @@ def test_a_database_that_is_away_for_a_while_takes_nothing_off_the_page(
     assert row["comment"] == "断线时写的"
 
 
+@pytest.mark.parametrize("size", [(1280, 900), (820, 1000)])
+def test_what_is_typed_meanwhile_is_kept_and_the_word_about_it_is_in_sight(
+    browser_app: BrowserApp, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    """A draft that the server couldn't keep is sent again, and the notice is seen wherever the page is scrolled."""
+    world = browser_app.world
+    who = [world.person("reviewer") for _ in range(3)]
+    open_rationales(world, who)
+    page = browser_app.page(user_id=who[0], size=size)
+    page.goto("/review/trial")
+    ready(page)
+    with monkeypatch.context() as away:
+
+        async def gone(*_: object) -> None:
+            raise StoreError("db: can't be reached", hint="check that it runs")
+
+        away.setattr(world.store, "look", gone)
+        away.setattr(world.store, "transact", gone)
+        keys(page, "44544")
+        page.keyboard.press("Enter")
+        page.locator("#notices .notice").wait_for()
+        for down in (0, 150, 10_000):
+            page.evaluate("y => scrollTo(0, y)", down)
+            box = page.locator("#notices .notice").bounding_box()
+            assert box and 0 <= box["y"] <= size[1] - box["height"], (down, box)
+        page.evaluate("scrollTo(0, 0)")
+        if size[0] > 1000:
+            send = page.locator("form.task button[type=submit]").first.bounding_box()
+            assert send and send["y"] + send["height"] <= size[1], send
+        page.keyboard.press("c")
+        page.keyboard.type("断线时写的")
+        page.locator(".state").get_by_text("数据库暂时不能读写").wait_for()
+        asked = "() => !dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+        page.wait_for_function(asked)  # whoever goes now is asked first
+    page.locator(".state").get_by_text("草稿已保存").wait_for()
+    with world.store.read() as conn:
+        assert conn.execute(select(draft.c.body)).scalar_one()["comment"] == "断线时写的"
+
+
 def test_what_is_refused_leaves_the_page_and_its_draft_as_they_were(
     browser_app: BrowserApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:

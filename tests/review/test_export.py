@@ -150,7 +150,7 @@ def test_the_table_holds_what_the_lines_hold(store: Store, tmp_path: Path) -> No
     lines = rows(out.path / "rationales.jsonl")
     assert [t["id"] for t in table] == [r["id"] for r in lines]
     for t, r in zip(table, lines, strict=True):
-        assert t["steps"] == r["steps"]
+        assert t["steps"] == r["steps"] and t["options_in_question"] == r["options_in_question"]
         assert json.loads(t["scores"]) == r["scores"]
         assert msgspec.json.decode(t["options"]) == r["options"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wardround.metrics.panel import MEASURES, REASONS
-from wardround.report.formats import Names, estimate_of
+from wardround.report.formats import Names
 from wardround.report.reading import Source
 from wardround.report.shapes import Column, Table
 from wardround.review.study import ITEM_STATES
@@ -86,7 +86,7 @@ def _agreement(source: Source, told: dict[str, Any]) -> Table:
                 reason = m.get("undefined") or m.get("no_interval")
                 yield {
                     "field": names[dimension["field"]], "measure": " / ".join(MEASURES[m["measure"]]),
-                    "value": estimate_of(value), "items": m["items"], "ratings": m["ratings"],
+                    "value": value, "items": m["items"], "ratings": m["ratings"],
                     "note": " / ".join(REASONS[reason]) if reason else "",
                 }  # fmt: skip
 

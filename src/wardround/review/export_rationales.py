@@ -176,6 +176,8 @@ def _parquet(ws: Workspace, rows: Sequence[dict[str, Any]]) -> None:
         name: pa.array([r[name] for r in rows], pa.string()) for name in FLAT
     }
     columns["steps"] = pa.array([r["steps"] for r in rows], pa.list_(pa.string()))
+    listed = [r["options_in_question"] for r in rows]
+    columns["options_in_question"] = pa.array(listed, pa.bool_())
     for name in ("rounds", "strikes"):
         columns[name] = pa.array([r[name] for r in rows], pa.int32())
     for name in ("options", "scores", "versions", "results", "panel", "provenance"):

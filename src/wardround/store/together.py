@@ -35,6 +35,8 @@ from sqlalchemy.sql.visitors import replacement_traverse
 Values = Mapping[str, Any]
 Row = dict[str, Any]
 _WHOSE = "whose_"
+SIZES = (1, 2, 3, 4, 6, 8, 12)
+"""How many go into one statement. Each number is one more to compile, for PostgreSQL to plan, and to keep prepared."""
 Main = Select[Any] | Update | ReturningUpdate[Any] | ReturningDelete[Any]
 
 
@@ -69,6 +71,8 @@ class Together:
         """`execute` for each of these, (values, rows), of which none touches what another changes."""
         if conn.dialect.name == "sqlite" or len(asked) == 1:
             return [self.execute(conn, values, **rows) for values, rows in asked]
+        if (most := max(n for n in SIZES if n <= len(asked))) < len(asked):
+            return [*self.execute_all(conn, asked[:most]), *self.execute_all(conn, asked[most:])]
         given: dict[str, Any] = {}
         for i, (values, rows) in enumerate(asked):
             given |= {f"{k}_{i}": v for k, v in values.items()} | _given(f"_{i}", rows)

@@ -9,6 +9,7 @@
   window.wardround.draft = ({ form, url, body, place = () => ({}), also = () => ({}) }) => {
     let timer = 0, saving = Promise.resolve(), base = 0, kept = "";
     function later() { clearTimeout(timer); timer = setTimeout(save, 700); }
+    function again() { stop(); timer = setTimeout(save, 4000); } // until then nothing lets the page go without a word
     function stop() { clearTimeout(timer); timer = 0; }
     function save(replace = false) {
       stop();
@@ -28,8 +29,8 @@
           if (form() !== f) return;
           if (reply.ok) { base = said.version; kept = text; tell(word("saved")); }
           else if (reply.status === 409) newer(f);
-          else tell(said.error ?? word("unsaved"));
-        } catch { if (form() === f) { tell(word("unsaved")); timer = setTimeout(save, 4000); } }
+          else { tell(said.error ?? word("unsaved")); if (reply.status >= 500) again(); }
+        } catch { if (form() === f) { tell(word("unsaved")); again(); } }
       });
       return saving;
     }

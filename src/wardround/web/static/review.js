@@ -183,11 +183,18 @@
     drafting(Boolean(f.dataset.restored)); // what came back after a login is no draft yet
     const first = fields().findIndex((g) => !answered(g));
     point(first < 0 ? 0 : first);
-    // As tall as what is left of the window below it, whatever notices stand above.
-    const box = $(".judge", f);
-    if (box) box.style.setProperty("--above", `${Math.max(Math.round(box.getBoundingClientRect().top + scrollY), 10)}px`);
+    fit();
+  }
+  // The scores are as tall as what is left of the window below them, whatever notices stand above.
+  function fit() {
+    const box = $(".judge", form() ?? document);
+    if (box && !scrollY) box.style.setProperty("--above", `${Math.max(Math.round(box.getBoundingClientRect().top), 10)}px`);
   }
   // A notice that came in place of an answer leaves the page, and what is written on it, as it was.
-  document.addEventListener("htmx:afterSwap", (event) => { if ($("#desk") && event.detail.target?.id !== "notices") { scrollTo(0, 0); begin(); } });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (!$("#desk")) return;
+    if (event.detail.target?.id === "notices") return fit();
+    scrollTo(0, 0); begin();
+  });
   begin();
 })();
