@@ -4,6 +4,8 @@ thousand characters, script in words that others are shown."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from tests.review.drafts import waiting_item
 from tests.web.conftest import BrowserApp, browser_app, chromium, world
 from tests.web.rooms import open_rationales
 from tests.web.test_review_browser import keys, ready
+from tests.web.world import World
 from wardround.errors import ConflictError, StoreError
 from wardround.review import handing_in, opening
 from wardround.review.forms import rationale_form
@@ -163,6 +166,19 @@ def _text(page: Any, least: int) -> None:
     )
 
 
+@contextmanager
+def away(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """While this lasts the database can't be had."""
+
+    async def gone(*_: object) -> None:
+        raise StoreError("db: can't be reached", hint="check that it runs")
+
+    with monkeypatch.context() as patched:
+        for name in ("look", "transact"):
+            patched.setattr(world.store, name, gone)
+        yield
+
+
 def test_a_database_that_is_away_for_a_while_takes_nothing_off_the_page(
     browser_app: BrowserApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,13 +188,7 @@ def test_a_database_that_is_away_for_a_while_takes_nothing_off_the_page(
     page = browser_app.page(user_id=who[0])
     page.goto("/review/trial")
     here = ready(page)
-    with monkeypatch.context() as away:
-
-        async def gone(*_: object) -> None:
-            raise StoreError("db: can't be reached", hint="check that it runs")
-
-        away.setattr(world.store, "look", gone)
-        away.setattr(world.store, "transact", gone)
+    with away(world, monkeypatch):
         keys(page, "44544")
         page.keyboard.press("c")
         page.keyboard.type("断线时写的")
@@ -206,13 +216,7 @@ def test_what_is_typed_meanwhile_is_kept_and_the_word_about_it_is_in_sight(
     page = browser_app.page(user_id=who[0], size=size)
     page.goto("/review/trial")
     ready(page)
-    with monkeypatch.context() as away:
-
-        async def gone(*_: object) -> None:
-            raise StoreError("db: can't be reached", hint="check that it runs")
-
-        away.setattr(world.store, "look", gone)
-        away.setattr(world.store, "transact", gone)
+    with away(world, monkeypatch):
         keys(page, "44544")
         page.keyboard.press("Enter")
         page.locator("#notices .notice").wait_for()
