@@ -249,9 +249,9 @@ def _claim(
 ) -> Steps[tuple[Mapping[Any, Any] | None, Mapping[Any, Any]]]:
     """Lease one more item for this member: it, or None, and the member's row. `RefusedError` for someone who isn't active.
 
-    The member's row comes first and by itself, the slot after it, seen as it is then: so this and `planning`, which
-    holds all members before it looks at slots, wait for one another. Only a slot out of another's queue, whose load
-    changes too, can cross with that; such a transaction is done again.
+    The member's row comes first, the slot in a later statement, seen as it is then: so this and `planning`, which holds
+    all members before it looks at slots, wait for one another. What can cross with that is the rows of several members
+    who share a transaction, and a slot out of another's queue, whose load changes too; such a transaction is done again.
     """
     me = {"study": study_id, "user": user_id}
     who = _active((yield Ask(_SHOWN, me | _steps(did))))

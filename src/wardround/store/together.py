@@ -5,7 +5,8 @@ much as the statement. PostgreSQL takes changes within a query (`WITH`); SQLite 
 them one after the other. So that both come to the same, what the update reads is as it was before the rows were added.
 
 Not for two updates of rows that others lock in an order: which comes first within one statement is PostgreSQL's to say.
-Nor of several where one reads or changes what another changes: none sees what the others do.
+Where several people's rows are so locked, their transaction has to give way (`looped.PATIENCE_MS`). Nor for several of
+whom one reads or changes what another changes: none sees what the others do.
 """
 
 from __future__ import annotations
