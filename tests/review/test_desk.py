@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Select, insert, literal, select, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.event import listen
 
 from tests.review.rooms import (
     counted_right,
@@ -20,6 +19,7 @@ from tests.review.rooms import (
     people,
     scores,
 )
+from tests.store.told import statements
 from wardround.errors import ConflictError, InputError, RefusedError
 from wardround.review import desk, drafts, handing_in, opening
 from wardround.review.study import MAX_COMMENT, ReviewIn, Span, StudyConfig
@@ -495,7 +495,9 @@ def test_of_two_first_drafts_saved_at_the_same_moment_one_is_told(store: Store) 
     assert ends == [ConflictError]
 
 
-def test_the_next_item_is_found_without_going_through_the_study(sqlite_store: Store) -> None:
+def test_the_next_item_is_found_without_going_through_the_study(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a study of 31,247 items a walk through all that is free takes half a second."""
     members = people(sqlite_store, 2)
     study = opened(sqlite_store, members, [new_item("q")])
@@ -510,29 +512,21 @@ def test_the_next_item_is_found_without_going_through_the_study(sqlite_store: St
     assert "ix_item_study_id_is_gold" in plan_of(sqlite_store, desk._ALL_GOLD, {"study": study})
     assert "ix_assignment_user" in plan_of(sqlite_store, desk._MET, me)
     config = StudyConfig(kind="rationale", title="", form=())
-    late: list[str] = []
-
-    def note(conn: Any, cursor: Any, statement: str, *_: Any) -> None:
-        late.append(statement)
-
+    late = statements(sqlite_store, monkeypatch)
     with sqlite_store.write() as conn:
-        listen(sqlite_store.engine, "before_cursor_execute", note)
         desk.return_expired(conn, study, config)
         found = conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {late[0]}", (study, 1)).all()
     assert "ix_assignment_held" in str(found)
 
 
-def test_sqlite_prepares_nothing_anew_from_one_item_to_the_next(sqlite_store: Store) -> None:
+def test_sqlite_prepares_nothing_anew_from_one_item_to_the_next(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A parameter that might decide whether a partial index holds what is asked makes SQLite prepare the statement at
     each run."""
     who = people(sqlite_store, 1)
     study = opened(sqlite_store, who, [new_item(f"k{i}") for i in range(3)], raters=1)
-    seen: list[str] = []
-
-    def note(conn: Any, cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    listen(sqlite_store.engine, "before_cursor_execute", note)
+    seen = statements(sqlite_store, monkeypatch)
     for _ in range(2):
         give(sqlite_store, study, who[0], 4)
     changed = [s for s in seen if s.startswith("UPDATE assignment")]

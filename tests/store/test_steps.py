@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, bindparam, delete, event, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
+from tests.store.told import statements
 from tests.store.writer import add_user
 from wardround.errors import RefusedError
 from wardround.store import people
@@ -86,10 +87,11 @@ def test_each_gets_its_own_and_one_who_is_not_there_nothing(store: Store) -> Non
     assert told(store) == sorted((str(w), f"n{w}") for w in [*who, 10**6])
 
 
-def test_those_who_ask_the_same_make_one_journey(store: Store) -> None:
+def test_those_who_ask_the_same_make_one_journey(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     who = [add_user(store, f"u{n}") for n in range(4)]
-    sent: list[str] = []
-    event.listen(store.engine, "before_cursor_execute", lambda *a: sent.append(a[2]))
+    sent = statements(store, monkeypatch)
     with store.write() as conn:
         works = [renaming(w, "x", ends=n == 3) for n, w in enumerate(who)]
         both_ways(conn, works)

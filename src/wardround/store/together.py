@@ -33,8 +33,9 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from sqlalchemy.sql.visitors import replacement_traverse
 
+from wardround.store.straight import Row, Straight
+
 Values = Mapping[str, Any]
-Row = dict[str, Any]
 _WHOSE = "whose_"
 SIZES = (1, 2, 3, 4, 6, 8, 12)
 """How many go into one statement. Each number is one more to compile, for PostgreSQL to plan, and to keep prepared."""
@@ -51,6 +52,7 @@ class Together:
     def __init__(self, main: Main, **added: Table) -> None:
         self._main, self._added = main, added
         self._rows = {name: _row(name, table) for name, table in added.items()}
+        self._on_sqlite: tuple[Straight, dict[str, Straight]] | None = None
         self._whole: dict[int, Any] = {1: _with(main, self._rows, "")}
 
     def execute(self, conn: Connection, values: Values, **rows: Values) -> Any:
@@ -62,8 +64,9 @@ class Together:
         given = _given("", rows)
         if conn.dialect.name != "sqlite":
             return self._answer(_dicts(conn.execute(self._whole[1], {**values, **given})))
-        found = _dicts(conn.execute(self._main, values))
-        ids = {f"{n}_id": conn.execute(row, given).scalar_one() for n, row in self._rows.items()}
+        main, rows_of = self._straight(conn)
+        found = main.execute(conn, values)
+        ids = {f"{n}_id": row.execute(conn, given)[0]["id"] for n, row in rows_of.items()}
         return self._answer([{**one, **ids} for one in found])
 
     def execute_all(
@@ -84,6 +87,12 @@ class Together:
 
     def _answer(self, found: list[Row]) -> Any:
         return found[0] if found else None
+
+    def _straight(self, conn: Connection) -> tuple[Straight, dict[str, Straight]]:
+        if self._on_sqlite is None:
+            rows = {n: Straight(row, conn.dialect) for n, row in self._rows.items()}
+            self._on_sqlite = Straight(self._main, conn.dialect), rows
+        return self._on_sqlite
 
     def statement(self, many: int) -> Any:
         """What PostgreSQL is told for so many at once."""

@@ -29,6 +29,7 @@ from wardround.errors import RefusedError, WardroundError
 from wardround.store.database import Store
 from wardround.store.people import ROLES
 from wardround.web import sessions, words
+from wardround.web.forms import fields_of
 from wardround.web.sessions import Person
 from wardround.web.settings import Settings
 
@@ -197,7 +198,7 @@ def _secret(request: Request) -> str | None:
 async def _check_token(request: Request) -> None:
     given = request.headers.get("x-csrf-token", "")
     if not given and request.headers.get("content-type", "").startswith(FORMS):
-        field = (await request.form(max_files=20, max_fields=2000)).get("csrf", "")
+        field = (await fields_of(request)).get("csrf", "")
         given = field if isinstance(field, str) else ""
     if not given or not token_fits(request, given):
         raise words.said(

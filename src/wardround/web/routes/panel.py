@@ -19,8 +19,9 @@ from wardround.errors import ConflictError, UsageError
 from wardround.review import coordinating, drafts, history, opening, panel, progress
 from wardround.store.database import Store
 from wardround.web import guard, study_words, words
+from wardround.web.forms import fields_of
 from wardround.web.guard import Db, Who, access
-from wardround.web.keeping import LARGEST, DraftIn, keep
+from wardround.web.keeping import DraftIn, keep
 from wardround.web.pages import Card, Link, go, is_htmx, render
 from wardround.web.routes.dashboard import closed_to
 from wardround.web.sessions import Person
@@ -121,7 +122,7 @@ def _desk(
 @access({"panel"})
 async def decide(request: Request, item_id: int, person: Who, db: Db) -> Response:
     """Settle the item, and the next one in the same answer."""
-    form = await request.form(max_fields=1000, max_part_size=4 * LARGEST)
+    form = await fields_of(request)
     return await run_in_threadpool(_decide, request, item_id, person, db, form)
 
 

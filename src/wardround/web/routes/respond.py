@@ -33,6 +33,7 @@ from wardround.survey.desk import ClashError, Form
 from wardround.survey.fields import patch_of
 from wardround.survey.samples import UNREVIEWED
 from wardround.web import guard, words
+from wardround.web.forms import fields_of
 from wardround.web.guard import Config, Db, access
 from wardround.web.pages import go, local_path, render
 from wardround.web.words import t
@@ -309,9 +310,8 @@ def _named(field: str, tasks: Sequence[SurveyTask]) -> tuple[str, str]:
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """The text fields of the form; the guard has read it before, with the same limits."""
-    found = await request.form(max_files=20, max_fields=2000)
-    return {k: v for k, v in found.items() if isinstance(v, str)}
+    """The text fields of the form."""
+    return {k: v for k, v in (await fields_of(request)).items() if isinstance(v, str)}
 
 
 async def _in_thread(call: Any, *args: Any) -> Response:

@@ -20,15 +20,16 @@ from starlette.responses import Response
 
 from wardround.errors import ConflictError, RefusedError, WardroundError
 from wardround.review import desk, drafts, handing_in, opening
-from wardround.review.study import KINDS, Field, ReviewIn, Span, StudyConfig
+from wardround.review.study import KINDS, Field, Part, ReviewIn, Span, StudyConfig
 from wardround.review.tables import member, study
 from wardround.store.database import Store
 from wardround.store.people import REVIEWING
 from wardround.store.steps import Steps, alone
 from wardround.taxonomy import specialties
 from wardround.web import guard, study_words, words
+from wardround.web.forms import fields_of
 from wardround.web.guard import Db, Who, access
-from wardround.web.keeping import LARGEST, DraftIn, keep
+from wardround.web.keeping import DraftIn, keep
 from wardround.web.pages import Card, Link, environment, go, is_htmx, render
 from wardround.web.sessions import Person
 from wardround.web.words import pair, said, t
@@ -155,9 +156,14 @@ def _show(
     return render(
         request, template, slug=slug, config=seen.config, task=task, done=seen.done, total=seen.total,
         notice=notice, back=back, draft=kept, scores=_scores(seen.config, kept.scores), spans_json=msgspec.json.encode(kept.spans).decode(),
-        comment_hint=study_words.comment_hint(seen.config), closed=not seen.open, specialty=_specialty(task.specialty) if task else "",
+        markable=task is not None and any(_markable(part) for part in task.content), comment_hint=study_words.comment_hint(seen.config), closed=not seen.open, specialty=_specialty(task.specialty) if task else "",
         ten=any(len(field.levels) == 10 for field in seen.config.form),
     )  # fmt: skip
+
+
+def _markable(part: Part) -> bool:
+    """Whether words of a part under review can be marked."""
+    return bool(part.text) and not part.text_en and part.role != "picture"
 
 
 def _scores(config: StudyConfig, given: dict[str, Any]) -> Markup:
@@ -199,9 +205,13 @@ def _specialty(name: str) -> str:
 
 @router.post("/review/{slug}/submit")
 @access(set(REVIEWING))
-async def submit(request: Request, slug: str, person: Who, db: Db) -> Response:
+async def submit(request: Request) -> Response:
     """Hand in, and the next item in the same answer."""
-    form = await request.form(max_fields=200, max_part_size=4 * LARGEST)
+    # Of the request itself: FastAPI's way to these, for each anew, is a twentieth of a hand-in.
+    slug: str = request.path_params["slug"]
+    person: Person = request.state.person
+    db: Store = request.app.state.store
+    form = await fields_of(request)
     slot, version = _number(form, "assignment"), _number(form, "version")
     given: ReviewIn | None = None
 

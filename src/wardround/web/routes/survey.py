@@ -19,6 +19,7 @@ from wardround.survey.grouping import new_key
 from wardround.survey.samples import parsed
 from wardround.survey.surveys import StoredTask, Survey
 from wardround.web import guard, words
+from wardround.web.forms import fields_of
 from wardround.web.guard import Config, Db, Who, access
 from wardround.web.pages import Card, Link, go, render
 from wardround.web.sessions import Person
@@ -182,7 +183,7 @@ def status(
 @access({"admin"})
 async def settings(request: Request, slug: str, person: Who, db: Db) -> Response:
     """Other settings; once it is open only the rule may change."""
-    fields = {k: v for k, v in (await request.form()).items() if isinstance(v, str)}
+    fields = {k: v for k, v in (await fields_of(request)).items() if isinstance(v, str)}
     response: Response = await run_in_threadpool(_settings, request, slug, person, db, fields)
     return response
 
