@@ -26,7 +26,7 @@ async def _read(request: Request) -> FormData:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != _PLAIN:
         return await request.form(max_files=FILES, max_fields=FIELDS, max_part_size=PART)
-    # Starlette reads these piece by piece as they come, which took twice as long as the page's own part of a hand-in.
+    # Starlette reads these piece by piece as they come, which takes nearly twice as long.
     text = (await request.body()).decode(errors="replace")
     try:
         return FormData([*parse_qsl(text, keep_blank_values=True, max_num_fields=FIELDS)])
