@@ -15,11 +15,11 @@ def statements(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the database is told from now on, by SQLAlchemy or past it."""
     told: list[str] = []
     event.listen(store.engine, "before_cursor_execute", lambda *a: told.append(a[2]))
-    run = Straight.execute
+    run = Straight._at_hand
 
     def noted(self: Straight, *given: Any) -> Any:
         told.append(self.text)
         return run(self, *given)
 
-    monkeypatch.setattr(Straight, "execute", noted)
+    monkeypatch.setattr(Straight, "_at_hand", noted)
     return told

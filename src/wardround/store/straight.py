@@ -1,15 +1,14 @@
-"""A statement as sqlite3 takes it, without SQLAlchemy's account of each run.
+"""A statement written once, and run without SQLAlchemy's account of each run.
 
-Of what every hand-in runs, a statement takes SQLite 2 to 12 µs and SQLAlchemy some 15 to 35 around it; with a file at hand, where
-nothing waits for a network, that was a fifth of the server's time. SQLAlchemy writes the statement, once, and says how
-values are stored and read; begin, commit and the connection stay its own. Not for PostgreSQL, where a connection can be
-lost and SQLAlchemy has to hear of it.
+Of what every hand-in runs, a statement takes SQLite 2 to 12 µs and SQLAlchemy some 15 to 35 around it; of what twelve ask of
+PostgreSQL together, telling by hundreds of parameters that it is known already took as long as sending it. SQLAlchemy still
+writes the statement and says how values are stored and read; begin, commit and the connection stay its own.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,10 +16,12 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import DBAPIError
 
 Row = dict[str, Any]
+Found = tuple[Any, Sequence[Any]]
+"""How the driver describes the columns, and the rows."""
 
 
 class Straight:
-    """`statement`, a query or a change that returns columns. `text`: what SQLite is told.
+    """`statement`, a query or a change that returns columns, for one dialect. `text`: what the database is told.
 
     `ValueError` for one that leaves out a column whose default is made in Python: SQLAlchemy would fill that in at each run.
     """
@@ -30,31 +31,54 @@ class Straight:
         if compiled.prefetch:
             raise ValueError(f"left out: {', '.join(c.name for c in compiled.prefetch)}")
         self.text = str(compiled)
-        self._known = {n: b.effective_value for n, b in compiled.binds.items() if not b.required}
-        kinds = [(n, compiled.binds[n].type.dialect_impl(dialect)) for n in compiled.positiontup]
-        self._stored = [(n, kind.bind_processor(dialect)) for n, kind in kinds]
+        self._dialect, binds = dialect, compiled.binds
+        self._by_place = compiled.positional
+        self._known = {n: b.effective_value for n, b in binds.items() if not b.required}
+        self._stored = [
+            (n, binds[n].type.dialect_impl(dialect).bind_processor(dialect))
+            for n in (compiled.positiontup if self._by_place else binds)
+        ]
         # Of a copy: an update remembers its columns once asked, and would keep them where it is made to return more.
-        named = statement.execution_options().exported_columns
-        columns = [(c.key, c.type.dialect_impl(dialect)) for c in named]
-        self._names = [name for name, _ in columns]
-        self._read = [(n, r) for n, kind in columns if (r := kind.result_processor(dialect, None))]
+        self._columns = [(c.key, c.type) for c in statement.execution_options().exported_columns]
+        self._names = [name for name, _ in self._columns]
+        self._read: list[tuple[str, Callable[[Any], Any]]] | None = None
 
-    def execute(self, conn: Connection, values: Mapping[str, Any]) -> list[Row]:
-        """All rows. `KeyError` for a parameter that has neither a value nor a default; what SQLite refuses is raised as
-        SQLAlchemy would."""
-        given = {**self._known, **values}
-        ordered = [given[n] if store is None else store(given[n]) for n, store in self._stored]
+    def execute(self, conn: Connection, parameters: Mapping[str, Any]) -> list[Row]:
+        """All rows. `KeyError` for a parameter that has neither a value nor a default; what the database refuses is raised
+        as SQLAlchemy does."""
+        given = {**self._known, **parameters}
+        values = [given[n] if store is None else store(given[n]) for n, store in self._stored]
+        run = self._at_hand if conn.dialect.name == "sqlite" else self._sent
+        described, found = run(conn, values)
+        rows = [dict(zip(self._names, row, strict=True)) for row in found]
+        for name, read in self._reading(described):
+            for row in rows:
+                row[name] = read(row[name])
+        return rows
+
+    def _at_hand(self, conn: Connection, values: list[Any]) -> Found:
         if not conn.in_transaction():
             conn.begin()
         raw: Any = conn.connection.driver_connection
         try:
-            found = raw.execute(self.text, ordered).fetchall()
+            cursor = raw.execute(self.text, values)
+            return cursor.description, cursor.fetchall()
         except sqlite3.Error as e:
             raise DBAPIError.instance(
                 self.text, None, e, sqlite3.Error, hide_parameters=True, dialect=conn.dialect
             ) from e
-        rows = [dict(zip(self._names, row, strict=True)) for row in found]
-        for row in rows:
-            for name, read in self._read:
-                row[name] = read(row[name])
-        return rows
+
+    def _sent(self, conn: Connection, values: list[Any]) -> Found:
+        # By SQLAlchemy: a connection can be lost, and it has to hear of that.
+        names = (n for n, _ in self._stored)
+        given: Any = tuple(values) if self._by_place else dict(zip(names, values, strict=True))
+        result = conn.exec_driver_sql(self.text, given)
+        return result.cursor.description, result.all()
+
+    def _reading(self, described: Any) -> list[tuple[str, Callable[[Any], Any]]]:
+        if self._read is None:
+            told = zip(self._columns, described, strict=True)
+            kinds = [(n, t.dialect_impl(self._dialect), kind[1]) for (n, t), kind in told]
+            read = [(n, t.result_processor(self._dialect, code)) for n, t, code in kinds]
+            self._read = [(n, r) for n, r in read if r is not None]
+        return self._read

@@ -19,7 +19,6 @@ from sqlalchemy import (
     BindParameter,
     Column,
     Connection,
-    CursorResult,
     Select,
     Table,
     Update,
@@ -52,7 +51,7 @@ class Together:
     def __init__(self, main: Main, **added: Table) -> None:
         self._main, self._added = main, added
         self._rows = {name: _row(name, table) for name, table in added.items()}
-        self._on_sqlite: tuple[Straight, dict[str, Straight]] | None = None
+        self._straight: dict[tuple[str, str | int], Straight] = {}
         self._whole: dict[int, Any] = {1: _with(main, self._rows, "")}
 
     def execute(self, conn: Connection, values: Values, **rows: Values) -> Any:
@@ -63,10 +62,9 @@ class Together:
         """
         given = _given("", rows)
         if conn.dialect.name != "sqlite":
-            return self._answer(_dicts(conn.execute(self._whole[1], {**values, **given})))
-        main, rows_of = self._straight(conn)
-        found = main.execute(conn, values)
-        ids = {f"{n}_id": row.execute(conn, given)[0]["id"] for n, row in rows_of.items()}
+            return self._answer(self._run(conn, 1, {**values, **given}))
+        found = self._run(conn, "", values)
+        ids = {f"{n}_id": self._run(conn, n, given)[0]["id"] for n in self._rows}
         return self._answer([{**one, **ids} for one in found])
 
     def execute_all(
@@ -81,18 +79,21 @@ class Together:
         for i, (values, rows) in enumerate(asked):
             given |= {f"{k}_{i}": v for k, v in values.items()} | _given(f"_{i}", rows)
         found: list[list[Row]] = [[] for _ in asked]
-        for row in _dicts(conn.execute(self.statement(len(asked)), given)):
+        for row in self._run(conn, len(asked), given):
             found[row.pop(_WHOSE)].append(row)
         return [self._answer(rows) for rows in found]
 
     def _answer(self, found: list[Row]) -> Any:
         return found[0] if found else None
 
-    def _straight(self, conn: Connection) -> tuple[Straight, dict[str, Straight]]:
-        if self._on_sqlite is None:
-            rows = {n: Straight(row, conn.dialect) for n, row in self._rows.items()}
-            self._on_sqlite = Straight(self._main, conn.dialect), rows
-        return self._on_sqlite
+    def _run(self, conn: Connection, what: str | int, given: Values) -> list[Row]:
+        """Run the statement of so many, or by itself (""), or that of a row."""
+        key = conn.dialect.driver, what
+        if key not in self._straight:
+            alone = {"": self._main, **self._rows}
+            statement = self.statement(what) if isinstance(what, int) else alone[what]
+            self._straight[key] = Straight(statement, conn.dialect)
+        return self._straight[key].execute(conn, given)
 
     def statement(self, many: int) -> Any:
         """What PostgreSQL is told for so many at once."""
@@ -142,8 +143,3 @@ def _parameter(name: str, column: Column[Any], mark: str) -> BindParameter[Any]:
 
 def _given(mark: str, rows: Mapping[str, Values]) -> dict[str, Any]:
     return {f"{n}_{column}{mark}": v for n, row in rows.items() for column, v in row.items()}
-
-
-def _dicts(result: CursorResult[Any]) -> list[Row]:
-    names = result.keys()
-    return [dict(zip(names, row, strict=True)) for row in result]
