@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Select, insert, literal, select, update
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError
 
 from tests.review.rooms import (
     counted_right,
@@ -315,6 +316,33 @@ def test_taking_back_twice_at_once_counts_each_review_once(store: Store) -> None
     with store.read() as conn:
         verbs = conn.execute(select(event.c.verb)).scalars().all()
     assert verbs.count("review.withdrawn") == len(taken)
+
+
+def test_what_is_taken_back_is_taken_back_again_where_postgresql_chose_another(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = people(store, 2)
+    study = opened(store, who, [new_item("k")], raters=2)
+    give(store, study, who[0], 4)
+    take, left = handing_in._take_back, [2]
+
+    def chosen_against(*given: Any) -> desk.Task:
+        done = take(*given)
+        left[0] -= 1
+        if left[0]:
+            cause = DBAPIError("", None, Exception("deadlock detected"))
+            raise ConflictError("someone else changed the same rows") from cause
+        return done
+
+    monkeypatch.setattr(handing_in, "_take_back", chosen_against)
+    back = handing_in.undo(store, study, who[0])
+    assert left == [0]
+    assert back.draft
+    with store.read() as conn:
+        assert conn.execute(select(review.c.withdrawn_at)).scalar_one() is not None
+        told = select(event.c.verb).where(event.c.verb == "review.withdrawn")
+        assert len(conn.execute(told).all()) == 1
+    assert counted_right(store, study)
 
 
 def test_nothing_to_take_back(store: Store) -> None:

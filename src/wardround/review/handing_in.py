@@ -318,28 +318,31 @@ def undo(store: Store, study_id: int, user_id: int) -> desk.Task:
 
     `ConflictError` when there is none, when the round it closed has been built upon, or when the study is closed.
     """
-    with store.write() as conn:
-        if opening.study_row(conn, study_id)["status"] != "open":
-            raise ConflictError("this study is closed", hint="the coordinator can open it again")
-        r = review.c
-        last = (
-            conn.execute(
-                select(review)
-                .where(r.user_id == user_id, r.study_id == study_id, r.withdrawn_at.is_(None))
-                .order_by(r.id.desc())
-                .limit(1)
-            )
-            .mappings()
-            .first()
+    return store.done(lambda conn: _undo(conn, study_id, user_id))
+
+
+def _undo(conn: Connection, study_id: int, user_id: int) -> desk.Task:
+    if opening.study_row(conn, study_id)["status"] != "open":
+        raise ConflictError("this study is closed", hint="the coordinator can open it again")
+    r = review.c
+    last = (
+        conn.execute(
+            select(review)
+            .where(r.user_id == user_id, r.study_id == study_id, r.withdrawn_at.is_(None))
+            .order_by(r.id.desc())
+            .limit(1)
         )
-        if last is None:
-            raise ConflictError("there is nothing to take back")
-        desk.member_row(conn, study_id, user_id)
-        row = rounds.locked(conn, last["item_id"])
-        closed = row["status"] != "open" or row["round"] != last["round"]
-        if closed and not last["gold"]:
-            rounds.reopen(conn, row, last["round"], by=user_id)
-        return _take_back(conn, last, user_id)
+        .mappings()
+        .first()
+    )
+    if last is None:
+        raise ConflictError("there is nothing to take back")
+    desk.member_row(conn, study_id, user_id)
+    row = rounds.locked(conn, last["item_id"])
+    closed = row["status"] != "open" or row["round"] != last["round"]
+    if closed and not last["gold"]:
+        rounds.reopen(conn, row, last["round"], by=user_id)
+    return _take_back(conn, last, user_id)
 
 
 def _take_back(conn: Connection, last: RowMapping, user_id: int) -> desk.Task:

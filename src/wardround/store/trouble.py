@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-from wardround.errors import ConflictError, StoreError
+from wardround.errors import ConflictError, StoreError, UsageError, WardroundError
 
 _BUSY = ("another program is writing to it for too long", "wait a moment and do it again")
 # By SQLite's primary result code: https://www.sqlite.org/rescode.html
@@ -32,6 +32,8 @@ _POSTGRESQL = {
     "57": ("was stopped, or stopped this", "check that it runs and do it again"),
     "58": ("its disk failed", "look into its log"),
 }
+_NOT_KEPT = ("22021", "22P05")
+"""A NUL in a text, or in JSON. psycopg refuses the first by itself, without a code."""
 
 
 def shown(url: URL) -> str:
@@ -42,7 +44,7 @@ def shown(url: URL) -> str:
     return url.set(drivername="postgresql", query=open_keys).render_as_string(hide_password=True)
 
 
-def trouble(error: DBAPIError, url: URL) -> StoreError | None:
+def trouble(error: DBAPIError, url: URL) -> WardroundError | None:
     """The error to show, where it is the database that can't and not the statement that is wrong."""
     code = getattr(error.orig, "sqlite_errorcode", None)
     state = getattr(error.orig, "sqlstate", None)
@@ -50,6 +52,8 @@ def trouble(error: DBAPIError, url: URL) -> StoreError | None:
         found = _SQLITE.get(code & 0xFF)
     elif state in ("40001", "40P01", "55P03"):
         return ConflictError("someone else changed the same rows", hint="do it again")
+    elif state in _NOT_KEPT or (state is None and "NUL" in first_line(error)):
+        return UsageError("a text holds a character that can't be kept (NUL)", hint="write it anew")
     elif state is not None:
         found = _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2])
     elif error.connection_invalidated or url.get_backend_name() == "postgresql":

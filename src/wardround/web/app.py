@@ -38,6 +38,10 @@ log = logging.getLogger("wardround.web")
 for _english, _chinese in upload_words.FILES:
     words.translate(_english, _chinese)
 words.translate(r"someone else changed the same rows", "有人同时改动了同一处，请再试一次。")
+words.translate(
+    r"a character that can't be kept",
+    "文字里有一个看不见的控制字符（NUL），无法保存，请重新输入这一段。",
+)
 AREAS = (
     "home",
     "review",

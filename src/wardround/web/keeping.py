@@ -13,6 +13,7 @@ from wardround.errors import ConflictError
 from wardround.review import drafts
 from wardround.store.database import Store
 from wardround.web import words
+from wardround.web.forms import without_nul
 from wardround.web.words import t
 
 LARGEST = 1_000_000
@@ -46,7 +47,7 @@ def keep(
     with db.read() as conn:
         where = place(conn, given)
         _, there = drafts.read_draft(conn, user_id, where)
-    body = msgspec.to_builtins(given.body)
+    body = without_nul(msgspec.to_builtins(given.body))
     try:
         version = drafts.save_draft(
             db, user_id, where, body, version=there if given.replace else given.version
