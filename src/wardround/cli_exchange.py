@@ -25,7 +25,11 @@ def arguments(action: Action) -> None:
     s.add_argument("study", metavar="SLUG")
     s.add_argument("--to", required=True, choices=("label-studio", "potato"), dest="tool")
     s.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    s.add_argument("--with-ratings", action="store_true", help="what was scored here goes along")
+    s.add_argument(
+        "--with-ratings",
+        action="store_true",
+        help="all items, also decided ones, with what was scored here",
+    )
     s = action("take", _take, "ratings made in Label Studio or Potato, as reviews of a study")
     s.add_argument("study", metavar="SLUG")
     s.add_argument(
@@ -45,10 +49,10 @@ def _send(args: argparse.Namespace) -> int:
 
     with opened(args) as store:
         found = exchanging.send(store, args.study, args.tool, args.out, ratings=args.with_ratings)
-    return tell(
-        args, {"path": str(args.out), **found},
-        f"{args.out}: {found['items']} 项 items，{found['ratings']} 份评分 ratings",
-    )  # fmt: skip
+    lines = [f"{args.out}: {found['items']} 项 items，{found['ratings']} 份评分 ratings"]
+    if found["left"]:
+        lines.append(f"{found['left']} 项不在评审中，未送出 not under review, not sent")
+    return tell(args, {"path": str(args.out), **found}, *lines)
 
 
 LISTED = 20

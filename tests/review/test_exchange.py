@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as Xml
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tests.review.rooms import (
     config,
@@ -24,7 +25,7 @@ from tests.review.rooms import (
 from wardround.errors import InputError, UsageError
 from wardround.review import exchange, exchanging, forms
 from wardround.review.exchange import Rating, Sent
-from wardround.review.study import Field, Level, Part, Span, StudyConfig
+from wardround.review.study import Field, Level, Part, ReviewIn, Span, StudyConfig, problems
 from wardround.review.tables import item, review
 from wardround.store.database import Store
 
@@ -83,6 +84,24 @@ def test_label_studio_there_and_back(made: tuple[list[Sent], list[Rating]]) -> N
 
 
 @given(rated())
+def test_label_studio_knows_who_rated_what_went_along(
+    made: tuple[list[Sent], list[Rating]],
+) -> None:
+    """As Label Studio 1.23 exports it: its own numbers, ours as `import_id`, whoever imported as who completed it."""
+    sent, ratings = made
+    tasks = json.loads(json.dumps(list(exchange.label_studio_tasks(CONFIG, sent, ratings))))
+    for task in tasks:
+        for annotation in task.get("annotations", []):
+            assert "completed_by" not in annotation  # it refuses an account that it doesn't have
+            annotation |= {"import_id": annotation["id"], "id": 1, "completed_by": 1}
+    assert list(exchange.read_label_studio(tasks, CONFIG, "x")) == ratings
+    ours: dict[str, Any] = {"id": 1, "import_id": None, "completed_by": 3, "result": []}
+    for task in tasks:
+        found = exchange.read_label_studio([task | {"annotations": [ours]}], CONFIG, "x")
+        assert [r.rater for r in found] == ["3"]
+
+
+@given(rated())
 def test_potato_there_and_back(made: tuple[list[Sent], list[Rating]]) -> None:
     sent, ratings = made
     rows = [
@@ -102,6 +121,53 @@ def test_the_labeling_interface_is_of_the_form() -> None:
     values = [c.get("value") for c in view.findall("Choices[@name='score']/Choice")]
     assert values == [str(n) for n in range(11)]
     assert {e.get("value") for e in view.iter("Text")} == {"$body", "$content"}
+
+
+def marked(parts: tuple[Part, ...], start: int, end: int) -> Span:
+    """What is read of a mark on the whole text, from a character to another."""
+    (task,) = exchange.label_studio_tasks(CONFIG, [Sent(key="k", body=(), content=parts)])
+    task = json.loads(json.dumps(task))
+    units = [len(task["data"]["content"][:n].encode("utf-16-le")) // 2 for n in (start, end)]
+    mark = {
+        "from_name": "fault",
+        "value": {"start": units[0], "end": units[1], "labels": ["fault"]},
+    }
+    task["annotations"] = [{"completed_by": 1, "result": [mark]}]
+    (found,) = exchange.read_label_studio([task], CONFIG, "x")
+    assert not found.unread
+    return found.spans[0]
+
+
+def test_a_mark_that_reaches_beyond_its_part_or_meets_only_its_name() -> None:
+    parts = (
+        Part(role="step", id="a", zh="答案", text="D"),
+        Part(role="step", id="s", zh="步骤 1", text="首先😀，"),
+        Part(role="step", id="t", text="再次\n\n。"),
+    )
+    text, places = exchange.text_of(parts)
+    assert text == "【答案】\nD\n\n【步骤 1】\n首先😀，\n\n再次\n\n。"
+    at = dict(places)
+    assert marked(parts, 1, 3) == Span(part="a", start=0, end=1)  # of 答案, the name
+    assert marked(parts, 0, at["a"] + 1) == Span(part="a", start=0, end=1)
+    assert marked(parts, at["s"] - 5, at["s"] - 1) == Span(part="s", start=0, end=4)
+    assert marked(parts, at["s"] + 1, at["t"]) == Span(part="s", start=1, end=4)
+    assert marked(parts, at["s"] + 3, len(text)) == Span(part="s", start=3, end=4)
+    assert marked(parts, at["t"] - 1, len(text)) == Span(part="t", start=0, end=5)
+
+
+@given(st.data())
+def test_wherever_a_mark_is_it_lies_within_a_part(data: st.DataObject) -> None:
+    """Else the whole rating would be refused for a hand that slipped over the end of a line."""
+    names, words = st.sampled_from(["", "步骤"]), st.text("一😀\n】【", max_size=4)
+    given_parts = data.draw(st.lists(st.tuples(names, words), min_size=1, max_size=4))
+    parts = tuple(
+        Part(role="step", id=f"p{n}", zh=z, text=w) for n, (z, w) in enumerate(given_parts)
+    )
+    assume(any(p.text for p in parts))
+    length = len(exchange.text_of(parts)[0])
+    start = data.draw(st.integers(0, length - 1))
+    span = marked(parts, start, data.draw(st.integers(start + 1, length)))
+    assert problems(CONFIG, ReviewIn(scores={}, spans=(span,)), parts) == []
 
 
 def test_a_rating_star_and_a_cancelled_annotation() -> None:
@@ -199,7 +265,9 @@ def test_ratings_of_one_study_taken_into_another(
         for value in (4, 5, 4, 5):
             give(store, first, w, value, comment="可以")
     out = tmp_path / "out"
-    assert exchanging.send(store, "one", tool, out, ratings=True) == {"items": 4, "ratings": 8}
+    assert exchanging.send(store, "one", tool, out, ratings=True) == {
+        "items": 4, "ratings": 8, "left": 0,
+    }  # fmt: skip
     with pytest.raises(UsageError, match="holds files"):
         exchanging.send(store, "one", tool, out)
     second = opened(store, who, [new_item(f"k{i}") for i in range(3)], "two", raters=2)
@@ -222,6 +290,29 @@ def test_ratings_of_one_study_taken_into_another(
     assert set(states) == {"accepted"} and count == 6
     assert counts(store, second)[who[0]] == ((3, 0), (3, 0))
     assert true_loads(store, second)
+
+
+@pytest.mark.parametrize("tool", exchanging.TOOLS)
+def test_only_what_is_under_review_is_sent(
+    store: Store, tmp_path: Path, tool: exchanging.Tool
+) -> None:
+    """Neither what is decided nor a wrong answer that waits for the model."""
+    who = people(store, 1)
+    items = [new_item(f"k{i}") for i in range(3)]
+    study = opened(store, who, items, "one", raters=1)
+    give(store, study, who[0], 5)
+    with store.write() as conn:
+        waiting = select(item.c.id).where(item.c.status == "open").limit(1).scalar_subquery()
+        conn.execute(update(item).where(item.c.id == waiting).values(status="drafting"))
+        key = conn.execute(select(item.c.key).where(item.c.status == "open")).scalar_one()
+    found = exchanging.send(store, "one", tool, tmp_path / "out")
+    assert found == {"items": 1, "ratings": 0, "left": 2}
+    sent = (
+        tmp_path / "out" / ("tasks.json" if tool == "label-studio" else "items.jsonl")
+    ).read_text()
+    assert [f"k{i}" for i in range(3) if f'"k{i}"' in sent] == [key]
+    found = exchanging.send(store, "one", tool, tmp_path / "all", ratings=True)
+    assert found == {"items": 3, "ratings": 1, "left": 0}
 
 
 def test_incomplete_ratings_are_left_out(store: Store) -> None:

@@ -64,7 +64,7 @@ def labeling_config(config: StudyConfig) -> str:
     Xml.SubElement(view, "Header", value=config.title)
     Xml.SubElement(view, "Text", name="body", value="$body")
     marks = Xml.SubElement(view, "Labels", name=FAULT, toName="content")
-    Xml.SubElement(marks, "Label", value=FAULT)
+    Xml.SubElement(marks, "Label", value="有误 fault", alias=FAULT)
     Xml.SubElement(view, "Text", name="content", value="$content")
     for field in config.form:
         Xml.SubElement(view, "Header", value=f"{field.zh} {field.en}".strip())
@@ -84,26 +84,38 @@ def labeling_config(config: StudyConfig) -> str:
 def label_studio_tasks(
     config: StudyConfig, items: Iterable[Sent], ratings: Iterable[Rating] = ()
 ) -> Iterator[dict[str, Any]]:
-    """A task an item; `ratings` go along as annotations."""
-    of: dict[str, list[Rating]] = {}
-    for rating in ratings:
-        of.setdefault(rating.key, []).append(rating)
+    """A task an item; `ratings` go along as annotations.
+
+    Label Studio takes a `completed_by` only where it has that account, and without one says that whoever imports did
+    them all. So who rated is in the task's `data.raters`, by the annotation's number, which it keeps as `import_id`.
+    """
+    of: dict[str, list[tuple[int, Rating]]] = {}
+    for number, rating in enumerate(ratings, 1):
+        of.setdefault(rating.key, []).append((number, rating))
     for item in items:
         text, places = text_of(item.content)
-        data = {"id": item.key, "body": text_of(item.body)[0], "content": text, "parts": places}
-        found = [_annotation(config, r, text, dict(places)) for r in of.get(item.key, ())]
+        data: dict[str, Any] = {
+            "id": item.key,
+            "body": text_of(item.body)[0],
+            "content": text,
+            "parts": places,
+        }
+        given = of.get(item.key, ())
+        if given:
+            data["raters"] = {str(number): r.rater for number, r in given}
+        found = [_annotation(config, n, r, text, dict(places)) for n, r in given]
         yield {"data": data} | ({"annotations": found} if found else {})
 
 
 def _annotation(
-    config: StudyConfig, rating: Rating, text: str, places: Mapping[str, int]
+    config: StudyConfig, number: int, rating: Rating, text: str, places: Mapping[str, int]
 ) -> dict[str, Any]:
     results: list[dict[str, Any]] = []
 
     def result(name: str, kind: str, value: dict[str, Any]) -> None:
         results.append(
             {
-                "id": f"{rating.rater}-{len(results)}", "from_name": name, "to_name": "content",
+                "id": f"{number}-{len(results)}", "from_name": name, "to_name": "content",
                 "type": kind, "origin": "manual", "value": value,
             }
         )  # fmt: skip
@@ -122,8 +134,8 @@ def _annotation(
     if rating.comment:
         result(COMMENT, "textarea", {"text": [rating.comment]})
     return {
-        "completed_by": {"email": rating.rater}, "result": results, "lead_time": rating.seconds,
-        "was_cancelled": False,
+        "id": number, "result": results, "lead_time": rating.seconds, "was_cancelled": False,
+        "ground_truth": False,
     }  # fmt: skip
 
 
@@ -157,7 +169,7 @@ def read_label_studio(
             try:
                 if annotation.get("was_cancelled"):
                     continue
-                who = _who(annotation.get("completed_by"))
+                who = _who(data, annotation)
                 yield _studio_rating(key, data, annotation, config)
             except (AttributeError, KeyError, TypeError, ValueError, IndexError) as e:
                 yield _unread(key, who, path, number, e)
@@ -187,26 +199,38 @@ def _studio_rating(
             note = " ".join((one.get("meta") or {}).get("text", []))
             spans.append(_span(data, value, note))
     return Rating(
-        key=key, rater=_who(annotation.get("completed_by")), scores=scores,
+        key=key, rater=_who(data, annotation), scores=scores,
         comment="\n".join(comments), spans=tuple(spans),
         seconds=float(annotation.get("lead_time") or 0.0),
     )  # fmt: skip
 
 
-def _who(given: object) -> str:
+def _who(data: Mapping[str, Any], annotation: Mapping[str, Any]) -> str:
+    """Whose rating it is: of one that went along from here whoever it was, else who was logged in."""
+    given = annotation.get("completed_by")
+    number = annotation.get("id") if given is None else annotation.get("import_id")
+    if (rater := (data.get("raters") or {}).get(str(number))) is not None:
+        return str(rater)
     if isinstance(given, Mapping):
         given = given.get("email") or given.get("username") or given.get("id")
     return "" if given is None else str(given)
 
 
 def _span(data: Mapping[str, Any], value: Mapping[str, Any], note: str) -> Span:
-    """A stretch of the whole text as one of the part it begins in; what reaches beyond the part is cut off."""
+    """A stretch of the whole text as one of the first part whose words it takes in; what reaches beyond is cut off. One of
+    a part's name alone stands for the part."""
     text = data["content"]
     start, end = _characters(text, int(value["start"])), _characters(text, int(value["end"]))
     places = [(str(part), int(at)) for part, at in data["parts"]]
-    part, at = next((p for p in reversed(places) if p[1] <= start), places[0])
-    after = [p[1] for p in places if p[1] > at]
-    return Span(part=part, start=max(start - at, 0), end=min([end, *after]) - at, note=note)
+    begins = [at for _, at in places]
+    # After a part comes an empty line, then perhaps the name of the next.
+    ends = [*(text.rfind("\n\n", 0, at) for at in begins[1:]), len(text)]
+    own = [(part, at, stop) for (part, at), stop in zip(places, ends, strict=True) if at < stop]
+    for part, at, stop in own:
+        if start < stop and end > at:
+            return Span(part=part, start=max(start, at) - at, end=min(end, stop) - at, note=note)
+    part, at, stop = next((p for p in own if p[1] >= end), own[-1])
+    return Span(part=part, start=0, end=stop - at, note=note)
 
 
 def _value(field: Field, given: Sequence[object]) -> Any:

@@ -55,13 +55,17 @@ class Left(Record, frozen=True, kw_only=True):
 def send(
     store: Store, slug: str, tool: Tool, out: Path, *, ratings: bool = False
 ) -> dict[str, int]:
-    """Write a study's items for another tool into the new folder `out`; `ratings`: what was scored here goes along."""
+    """Write what is under review for another tool into the new folder `out`; `ratings`: all that there is, with what was
+    scored here. Returns how many `items` and `ratings` were written, and how many items were `left`."""
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"{out}: holds files already", hint="name a new folder")
     with store.read() as conn:
         snapshot = Snapshot(conn, slug)
         config = snapshot.config
         found = [i for i in snapshot.items() if i.standing is not None and i.gold is None]
+    there = len(found)
+    if not ratings:  # elsewhere too nobody is to see a wrong answer, nor to score what is decided
+        found = [i for i in found if i.status == "open"]
     sent = [Sent(key=i.key, body=i.body, content=i.standing.content) for i in found if i.standing]
     given = [
         Rating(
@@ -89,7 +93,7 @@ def send(
             of.setdefault(who, []).append(row)
         for who, rows in of.items():
             _put_lines(out / "annotation_output" / who / "annotated_instances.jsonl", rows)
-    return {"items": len(sent), "ratings": len(given)}
+    return {"items": len(sent), "ratings": len(given), "left": there - len(sent)}
 
 
 def _put(path: Path, data: bytes) -> None:
