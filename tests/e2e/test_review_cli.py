@@ -286,7 +286,7 @@ def test_other_kinds_and_other_tools(sqlite_store: Store, items: Path, tmp_path:
     assert "! anna@x.org: 3 份 ratings" in nobody.stdout
     assert "--rater anna@x.org=ACCOUNT" in nobody.stdout
     done("send", "run", *db, "--to", "potato", "--with-ratings", "--out", tmp_path / "potato")
-    assert (tmp_path / "potato/annotation_output/r1/annotated_instances.jsonl").is_file()
+    assert (tmp_path / "potato/annotation_output/r1/user_state.json").is_file()
     done("export", "run", *db, "--out", tmp_path / "export")
     agreed = wardround("agree", run, tmp_path / "export" / "scores.csv", "--out", tmp_path / "a")
     assert agreed.returncode == 0, agreed.stderr

@@ -16,6 +16,8 @@ from html import escape
 from typing import Any
 from xml.etree import ElementTree as Xml
 
+from msgspec import structs
+
 from wardround.errors import InputError
 from wardround.records import Record
 from wardround.review.study import Field, Level, Part, Span, StudyConfig
@@ -314,23 +316,32 @@ def _label(level: Level) -> str | dict[str, str]:
     return {"name": value, "displayed_label": told, "tooltip": "\n".join(anchors or names)}
 
 
-def potato_rows(
-    config: StudyConfig, ratings: Iterable[Rating]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(annotator, row of annotated_instances.jsonl) for each rating."""
+def potato_states(config: StudyConfig, ratings: Iterable[Rating]) -> Iterator[dict[str, Any]]:
+    """user_state.json (2.x) of each rater: what Potato reads when it starts, so that they go on where they were."""
+    of: dict[str, list[Rating]] = {}
     for rating in ratings:
-        labels: dict[str, dict[str, str]] = {}
-        for field in config.form:
-            given = rating.scores.get(field.id)
-            if given is not None and given != []:
-                values = given if isinstance(given, list) else [given]
-                labels[field.id] = {str(v): str(v) for v in values}
-        if rating.comment:
-            labels[COMMENT] = {"text_box": rating.comment}
-        yield rating.rater, {
-            "id": rating.key, "displayed_text": "", "label_annotations": labels,
-            "span_annotations": {}, "behavioral_data": {"time_string": f"{rating.seconds:g}"},
+        of.setdefault(rating.rater, []).append(rating)
+    for who, rated in of.items():
+        yield {
+            "user_id": who, "instance_id_ordering": [r.key for r in rated],
+            "current_phase_and_page": ("annotation", None),
+            "instance_id_to_label_to_value": {r.key: [*_labelled(config, r)] for r in rated},
+            "instance_id_to_behavioral_data": {
+                r.key: {"instance_id": r.key, "total_time_ms": round(r.seconds * 1000)} for r in rated
+            },
         }  # fmt: skip
+
+
+def _labelled(config: StudyConfig, rating: Rating) -> Iterator[tuple[dict[str, str], str]]:
+    for field in config.form:
+        mark = "scale_" if _scheme(field)["annotation_type"] == "likert" else ""
+        given = rating.scores.get(field.id)
+        values = given if isinstance(given, list) else [given]
+        for value in values:
+            if value is not None:
+                yield {"schema": field.id, "name": f"{mark}{value}"}, str(value)
+    if rating.comment:
+        yield {"schema": COMMENT, "name": "text_box"}, rating.comment
 
 
 def read_potato(
@@ -349,6 +360,7 @@ def read_potato_state(state: Mapping[str, Any], config: StudyConfig, path: str) 
     found = state.get("instance_id_to_label_to_value")
     if not isinstance(found, Mapping):
         raise InputError("no user_state.json", path=path)
+    spent = state.get("instance_id_to_behavioral_data")
     for number, (key, pairs) in enumerate(found.items(), start=1):
         labels: dict[str, dict[str, Any]] = {}
         rater = str(state.get("user_id", ""))
@@ -358,7 +370,15 @@ def read_potato_state(state: Mapping[str, Any], config: StudyConfig, path: str) 
         except (KeyError, TypeError, ValueError) as e:
             yield _unread(str(key), rater, path, number, e)
             continue
-        yield _potato_rating(str(key), rater, labels, config, path, number)
+        rating = _potato_rating(str(key), rater, labels, config, path, number)
+        yield structs.replace(rating, seconds=_seconds(spent, key))
+
+
+def _seconds(spent: Any, key: str) -> float:
+    """What Potato measured; 0 where it didn't, or says something else."""
+    told = spent.get(key) if isinstance(spent, Mapping) else None
+    ms = told.get("total_time_ms") if isinstance(told, Mapping) else None
+    return ms / 1000 if isinstance(ms, int | float) and ms > 0 else 0.0
 
 
 def _potato_rating(

@@ -24,7 +24,7 @@ from wardround.review.exchange import (
     labeling_config,
     potato_config,
     potato_items,
-    potato_rows,
+    potato_states,
     read_label_studio,
     read_potato,
     read_potato_state,
@@ -88,11 +88,8 @@ def send(
         text = yaml.safe_dump(potato_config(config), allow_unicode=True, sort_keys=False)
         _put(out / "config.yaml", text.encode())
         _put_lines(out / "items.jsonl", potato_items(sent))
-        of: dict[str, list[dict[str, Any]]] = {}
-        for who, row in potato_rows(config, given):
-            of.setdefault(who, []).append(row)
-        for who, rows in of.items():
-            _put_lines(out / "annotation_output" / who / "annotated_instances.jsonl", rows)
+        for state in potato_states(config, given):
+            _put(out / "annotation_output" / state["user_id"] / "user_state.json", encode(state))
     return {"items": len(sent), "ratings": len(given), "left": there - len(sent)}
 
 
