@@ -61,6 +61,38 @@ def test_it_is_kept_and_seen(store: Store, way: Way) -> None:
         assert _names(conn) == ["王"]
 
 
+def test_each_look_sees_what_was_kept_before_it(store: Store, way: Way) -> None:
+    """Also on the connection that the loop keeps for looks on SQLite: after another's write, and after an error."""
+    user = add_user(store, "wang")
+
+    def lost(conn: Connection) -> None:
+        raise KeyError
+
+    async def work() -> list[list[str]]:
+        seen = [await store.look(plain(_names))]
+        for name in ("王", "汪", "黄"):
+            with store.write() as conn:
+                _rename(user, name)(conn)
+            seen.append(await store.look(plain(_names)))
+            with pytest.raises(KeyError):
+                await store.look(plain(lost))
+        return seen
+
+    assert way(work) == [["wang"], ["王"], ["汪"], ["黄"]]
+
+
+def test_nothing_can_be_changed_at_a_look_on_sqlite(sqlite_store: Store) -> None:
+    user = add_user(sqlite_store, "wang")
+
+    async def work() -> list[str]:
+        async with sqlite_store.in_loop():
+            with pytest.raises(StoreError, match="may not be written"):
+                await sqlite_store.look(plain(_rename(user, "x")))
+            return await sqlite_store.look(plain(_names))
+
+    assert asyncio.run(work()) == asyncio.run(work()) == ["wang"]
+
+
 def test_an_error_takes_all_of_it_back(store: Store, way: Way) -> None:
     user = add_user(store, "wang")
 

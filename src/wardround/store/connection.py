@@ -67,6 +67,7 @@ class Store:
             )
             self._glancing = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._at_hand: Connection | None = None
         self._looped: looped.Looped | None = None
         self._writes: Gathered[Work, Answer] | None = None
         self._looks: Gathered[Work, Answer] | None = None
@@ -90,6 +91,7 @@ class Store:
         finally:
             mine, self._looped = self._looped, None
             self._loop = self._writes = self._looks = None
+            self._put_away()
             if mine is not None:
                 await mine.close()
 
@@ -111,6 +113,8 @@ class Store:
         """
         from anyio.to_thread import run_sync
 
+        if self.is_sqlite and self._in_loop():
+            return self._glance_at_hand(work)
         if self.is_sqlite:
             return self._glance(work)
         if self._looks is None or not self._in_loop():
@@ -125,6 +129,21 @@ class Store:
     def _glance(self, work: Callable[[Connection], Steps[T]]) -> T:
         with self._in_words(), self._glancing.connect() as conn:
             return alone(conn, work(conn))
+
+    def _glance_at_hand(self, work: Callable[[Connection], Steps[T]]) -> T:
+        """By the loop's own connection: taking one from the pool and giving it back took as long as looking."""
+        with self._in_words():
+            conn = self._at_hand = self._at_hand or self._glancing.connect()
+            try:
+                return alone(conn, work(conn))
+            except BaseException:
+                self._put_away()
+                raise
+
+    def _put_away(self) -> None:
+        mine, self._at_hand = self._at_hand, None
+        if mine is not None:
+            mine.close()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
